@@ -1,0 +1,4 @@
+//! How deliveries travel: in one answer, or in a body that goes on. A carrier knows no endpoint.
+
+pub(crate) mod once;
+pub(crate) mod streamed;
