@@ -109,17 +109,6 @@ impl Shard {
         self.graves.by_age.insert(age, hash);
     }
 
-    /// A name is used again: its window takes the tombstone over.
-    pub(crate) fn unbury(&mut self, channel: &ChannelName) {
-        let hash = channel.hash64();
-        let Tombstones::All(stones) = self.windows.tombstones_mut() else {
-            return;
-        };
-        if let Some(stone) = stones.remove(hash, &hash) {
-            self.graves.by_age.remove(stone.age);
-        }
-    }
-
     fn drop_oldest_tombstones(&mut self) {
         let mut forgotten = self.windows.forgotten();
         let mut dropped = false;

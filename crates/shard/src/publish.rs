@@ -97,7 +97,6 @@ impl Shard {
             },
         };
         self.make_room(1, news);
-        self.unbury(channel);
         self.windows.insert(channel.clone(), floor, Vec::new());
         news.0.push(Change::Opened {
             channel: channel.clone(),
