@@ -98,6 +98,7 @@ impl Reader {
             bytes: 0,
             items: Vec::new(),
             through: after,
+            scanned: 0,
         };
         let more = if selection.patterns().is_empty() {
             taking.merge(view, selection, after)
@@ -168,6 +169,8 @@ struct Taking<E> {
     items: Vec<Item<E>>,
     /// Everything up to here is in `items`.
     through: Revision,
+    /// Events and floors looked at under an index.
+    scanned: usize,
 }
 
 impl<E: Retained> Taking<E> {
@@ -215,7 +218,7 @@ impl<E: Retained> Taking<E> {
     fn merge(&mut self, view: &Windows<E>, selection: &Selection, after: Revision) -> bool {
         let mut gaps = known_gaps(view, selection, after);
         gaps.sort_by_key(|gap| gap.revision);
-        let mut gaps = gaps.into_iter().peekable();
+        let mut gaps = gaps.into_iter().map(Mark::known).peekable();
         let windows = selection
             .channels()
             .iter()
@@ -242,19 +245,17 @@ impl<E: Retained> Taking<E> {
     }
 
     /// Tells all gaps below `due`, one revision at a time. False when the budget ended it.
-    fn told(
-        &mut self,
-        gaps: &mut std::iter::Peekable<impl Iterator<Item = Gap>>,
-        due: Revision,
-    ) -> bool {
-        while let Some(revision) = gaps.peek().map(|gap| gap.revision)
+    fn told(&mut self, marks: &mut Marks<impl Iterator<Item = Mark>>, due: Revision) -> bool {
+        while let Some(revision) = marks.peek().map(|mark| mark.revision)
             && revision < due
         {
-            if self.full() {
+            if self.full() || self.scanned >= self.budget.scanned.max(1) {
                 return false;
             }
-            while let Some(gap) = gaps.next_if(|gap| gap.revision == revision) {
-                self.gaps([gap]);
+            self.through = revision;
+            while let Some(mark) = marks.next_if(|mark| mark.revision == revision) {
+                self.scanned += usize::from(mark.indexed);
+                self.gaps(mark.gap);
             }
         }
         true
@@ -268,26 +269,29 @@ impl<E: Retained> Taking<E> {
             |gap| !matches!(&gap.subject, Interest::Channel(name) if view.window(name).is_some()),
         );
         known.sort_by_key(|gap| gap.revision);
-        let floors = view
-            .floors_after(after)
-            .filter(|(_, name)| selection.matches(name));
-        let floors = floors.filter_map(|(_, name)| {
-            let window = view.window(name)?;
-            Some(trimmed(name.clone(), window.floor()))
+        let floors = view.floors_after(after).map(|(revision, name)| {
+            let window = selection.matches(name).then(|| view.window(name)).flatten();
+            let gap = window.map(|window| trimmed(name.clone(), window.floor()));
+            Mark {
+                revision,
+                gap,
+                indexed: true,
+            }
         });
         let mut gaps = Merged {
-            one: known.into_iter().peekable(),
+            one: known.into_iter().map(Mark::known).peekable(),
             two: floors.peekable(),
         }
         .peekable();
-        for (scanned, held) in view.events_after(after).enumerate() {
+        for held in view.events_after(after) {
             let revision = held.event().revision();
             if !self.told(&mut gaps, revision) {
                 return true;
             }
-            if scanned >= self.budget.scanned.max(1) {
+            if self.scanned >= self.budget.scanned.max(1) {
                 return true;
             }
+            self.scanned += 1;
             if !selection.matches(held.event().channel()) {
                 self.through = revision;
             } else if !self.event(held, after) {
@@ -298,16 +302,37 @@ impl<E: Retained> Taking<E> {
     }
 }
 
-/// Two runs of gaps, merged by revision.
-struct Merged<A: Iterator<Item = Gap>, B: Iterator<Item = Gap>> {
-    one: std::iter::Peekable<A>,
-    two: std::iter::Peekable<B>,
+/// A place in the order that a reading passes: a gap, or a floor that is none of the reader's.
+#[derive(Debug)]
+struct Mark {
+    revision: Revision,
+    gap: Option<Gap>,
+    /// Found under an index, which costs the same whether it is the reader's or not.
+    indexed: bool,
 }
 
-impl<A: Iterator<Item = Gap>, B: Iterator<Item = Gap>> Iterator for Merged<A, B> {
-    type Item = Gap;
+type Marks<I> = std::iter::Peekable<I>;
 
-    fn next(&mut self) -> Option<Gap> {
+impl Mark {
+    fn known(gap: Gap) -> Self {
+        Self {
+            revision: gap.revision,
+            gap: Some(gap),
+            indexed: false,
+        }
+    }
+}
+
+/// Two runs of marks, merged by revision.
+struct Merged<A: Iterator<Item = Mark>, B: Iterator<Item = Mark>> {
+    one: Marks<A>,
+    two: Marks<B>,
+}
+
+impl<A: Iterator<Item = Mark>, B: Iterator<Item = Mark>> Iterator for Merged<A, B> {
+    type Item = Mark;
+
+    fn next(&mut self) -> Option<Mark> {
         match (self.one.peek(), self.two.peek()) {
             (Some(one), Some(two)) if two.revision < one.revision => self.two.next(),
             (Some(_), _) => self.one.next(),
