@@ -1,0 +1,89 @@
+//! `docs/configuration.md`, made from the table. `UPDATE_EXPECT=1 cargo test -p halley` writes it anew.
+
+use std::fmt::Write as _;
+
+use expect_test::expect_file;
+
+use super::table::{Kind, TABLE};
+
+const HEAD: &str = "\
+# Configuration
+
+`halley serve` reads its settings from a TOML file (`--config FILE`, or `HALLEY_CONFIG`), from the environment and from
+flags. A flag wins over the environment, the environment over the file, the file over the default. `halley dev` needs
+none; what the environment says holds for its nodes too, except for names, roles, listeners, demos and CORS.
+
+A key of the file that is no setting is an error that names the key, its line and the nearest known key; so is a
+variable whose name begins with `HALLEY_`. The exceptions are `HALLEY_CONFIG`, `HALLEY_SERVER` (the gRPC address that
+the other commands use), and what Kubernetes sets in every pod beside a service called `halley` or `halley-…`
+(`HALLEY_SERVICE_HOST`, `HALLEY_SERVICE_PORT…`, `HALLEY_PORT=tcp://…`, `HALLEY_PORT_8080_TCP…`).
+
+This page is made from the table that the program itself uses (`crates/halley/src/settings/table.rs`).
+";
+
+const FORMS: &str = "
+## Values
+
+| | file | environment and flags |
+| --- | --- | --- |
+| text | `\"…\"` | as it is |
+| number | `65536`, `65_536` | `65536` |
+| switch | `true`, `false` | `true`, `false`; a flag alone is `true` |
+| list | `[\"a\", \"b\"]` | `a,b` |
+| rules | `[[retention.rules]]` tables | `/chat/**?events_max=100&age_max_seconds=3600 /log/*?bytes_max=65536` |
+
+## An example
+
+```toml
+role = \"replica\"
+shards = 2
+
+[node]
+name = \"n1\"
+
+[listen]
+http = \"0.0.0.0:8080\"
+grpc = \"127.0.0.1:9090\"
+
+[retention]
+events_max = 1000
+
+[[retention.rules]]
+channels = \"/chat/**\"
+events_max = 100
+age_max_seconds = 3600
+
+[cors]
+origins = [\"https://example.org\"]
+```
+
+## Listeners and TLS
+
+A peer or grpc listener beyond loopback is refused unless `insecure` is set: TLS comes with the next release, and until
+then whoever reaches such a listener may publish and read everything.
+";
+
+fn reference() -> String {
+    let mut page = String::from(HEAD);
+    page.push_str("\n## Settings\n");
+    for setting in TABLE {
+        let default = match (setting.kind, setting.default) {
+            (_, "") => "none".into(),
+            (Kind::Text | Kind::List | Kind::Rules, text) => format!("`\"{text}\"`"),
+            (Kind::Integer | Kind::Switch, text) => format!("`{text}`"),
+        };
+        write!(
+            page,
+            "\n### `{}`\n\n{}.\n\nDefault {default} · environment `{}` · flag `--{} {}`\n",
+            setting.key, setting.doc, setting.env, setting.flag, setting.value
+        )
+        .expect("writing to a string succeeds");
+    }
+    page.push_str(FORMS);
+    page
+}
+
+#[test]
+fn the_reference_is_up_to_date() {
+    expect_file!["../../../../docs/configuration.md"].assert_eq(&reference());
+}

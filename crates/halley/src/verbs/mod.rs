@@ -1,0 +1,46 @@
+//! The commands that talk to a running node, each by the public gRPC API or the ops listener.
+
+pub(crate) mod channels;
+pub(crate) mod check;
+pub(crate) mod history;
+pub(crate) mod publish;
+pub(crate) mod subscribe;
+
+mod form;
+
+use std::time::Duration;
+
+use halley_client::{Client, ClientConfig, ClientError};
+use halley_env::Env;
+
+use crate::{cli::Server, exit::Failure};
+
+/// How long a command tries before it says that nobody answers.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A client of the nodes named on the command line.
+fn connect(server: &Server, patience: Duration) -> Result<Client, Failure> {
+    let config = ClientConfig {
+        deadline: patience,
+        ..ClientConfig::default()
+    };
+    Client::with_config(server.server.clone(), config, Env::system())
+        .map_err(|error| failed(server, error))
+}
+
+/// A client's error as the end of a command.
+fn failed(server: &Server, error: ClientError) -> Failure {
+    match error {
+        ClientError::Refused { code, detail, .. } => Failure::Refused { code, detail },
+        ClientError::Unreachable { detail } => Failure::Unreachable(format!(
+            "{} cannot be reached: {detail}. Is a node running there? --server or HALLEY_SERVER names \
+             another gRPC address",
+            server.server.join(", ")
+        )),
+        ClientError::NoAnswer { detail } => Failure::Unreachable(format!(
+            "{} did not answer, and may have done what it was asked: {detail}",
+            server.server.join(", ")
+        )),
+        ClientError::Endpoint { .. } => Failure::Usage(format!("--server: {error}")),
+    }
+}
