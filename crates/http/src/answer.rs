@@ -12,7 +12,7 @@ use futures_util::Stream;
 use hyper::{
     Response, StatusCode,
     body::{Body, Frame, SizeHint},
-    header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue},
+    header::{CACHE_CONTROL, CONTENT_LENGTH, CONTENT_TYPE, HeaderName, HeaderValue},
 };
 
 use crate::pulse::Busy;
@@ -121,4 +121,16 @@ pub(crate) fn empty(status: StatusCode) -> Answer {
     let mut answer = Response::new(AnswerBody::once(Bytes::new()));
     *answer.status_mut() = status;
     answer
+}
+
+/// The same answer for HEAD: its headers alone. HTTP/1.1 needs no help of ours, but over HTTP/2 hyper would send
+/// the body, which clients take for an error of the protocol.
+pub(crate) fn head_only(answer: Answer) -> Answer {
+    let (mut parts, body) = answer.into_parts();
+    if let Some(bytes) = body.size_hint().exact().filter(|bytes| *bytes > 0) {
+        parts
+            .headers
+            .insert(CONTENT_LENGTH, HeaderValue::from(bytes));
+    }
+    Response::from_parts(parts, AnswerBody::once(Bytes::new()))
 }

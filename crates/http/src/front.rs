@@ -14,7 +14,7 @@ use hyper::{
 
 use crate::{
     HttpConfig,
-    answer::Answer,
+    answer::{self, Answer},
     body,
     cors::Cors,
     demo,
@@ -127,6 +127,9 @@ impl Front {
         headers.insert(NOSNIFF, HeaderValue::from_static("nosniff"));
         if parts.version >= Version::HTTP_2 {
             headers.remove(CONNECTION);
+            if parts.method == Method::HEAD {
+                return answer::head_only(answer);
+            }
         } else if self.admit().is_err() {
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
@@ -139,7 +142,9 @@ impl Front {
         incoming: Incoming,
     ) -> (&'static str, Result<Answer, Reject>) {
         let path = parts.uri.path();
-        let found = head::check_size(parts, &self.config).and_then(|()| Route::find(path));
+        let found = head::check_size(parts, &self.config)
+            .and_then(|()| head::check_host(parts))
+            .and_then(|()| Route::find(path));
         let (route, rest) = match found {
             Ok(found) => found,
             Err(reject) => return ("none", Err(reject)),

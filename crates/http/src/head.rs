@@ -1,7 +1,11 @@
-//! What a request's head may be: its size, and that it brings no token.
+//! What a request's head may be: its size, one host, and no token.
 
 use halley_wire::Code;
-use hyper::{Uri, header::AUTHORIZATION, http::request::Parts};
+use hyper::{
+    Uri, Version,
+    header::{AUTHORIZATION, HOST},
+    http::request::Parts,
+};
 use percent_encoding::percent_decode_str;
 
 use crate::{HttpConfig, reject::Reject};
@@ -34,6 +38,16 @@ pub(crate) fn check_size(parts: &Parts, config: &HttpConfig) -> Result<(), Rejec
         return Err(Reject::new(Code::HeadersTooLarge, detail).closing());
     }
     Ok(())
+}
+
+/// Refuses what names no host or several (RFC 9112, 3.2): whoever forwarded it may have understood another one.
+pub(crate) fn check_host(parts: &Parts) -> Result<(), Reject> {
+    let count = parts.headers.get_all(HOST).iter().count();
+    if count == 1 || (count == 0 && parts.version != Version::HTTP_11) {
+        return Ok(());
+    }
+    let detail = format!("the request has {count} Host fields, one is needed");
+    Err(Reject::new(Code::ParameterInvalid, detail).closing())
 }
 
 /// Refuses tokens, which mean nothing yet: a request must not believe that it is protected by one.

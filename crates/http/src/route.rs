@@ -61,7 +61,7 @@ impl Route {
             Self::Sse | Self::History => (&[Method::GET], "GET, OPTIONS"),
             Self::Publish => (&[Method::POST], "POST, OPTIONS"),
             Self::Channels => (&[Method::DELETE], "DELETE, OPTIONS"),
-            Self::Demo | Self::Index => (&[Method::GET], "GET"),
+            Self::Demo | Self::Index => (&[Method::GET, Method::HEAD], "GET, HEAD"),
         };
         if methods.contains(method) {
             Ok(())

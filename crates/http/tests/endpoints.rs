@@ -180,6 +180,32 @@ async fn batches_answer_each_item_in_order_and_abort_a_channel_after_its_first_f
 }
 
 #[tokio::test]
+async fn a_refused_item_aborts_its_channel_whatever_else_the_array_holds() {
+    let node = Node::start().await;
+    for odd in [
+        "\"\\ud800\"",
+        "1e999",
+        &format!("{}{}", "[".repeat(200), "]".repeat(200)),
+    ] {
+        let body = format!(
+            "[{{\"channel\":\"/a\",\"dat\":1}},{{\"channel\":\"/b\",\"data\":{odd}}},\
+              {{\"channel\":\"/a\",\"data\":2}},7,{{\"data\":1}},[\"/c\",1,null,null,null,null,null,{{}},null,null]]"
+        );
+        let answer = node.post("/v1/publish", "", &body).await;
+        let json = answer.json();
+        let seen = |index: usize| {
+            let code = json[index]["error"]["code"].as_str().unwrap_or("ok");
+            (json[index]["channel"].as_str().expect("a channel"), code)
+        };
+        assert_eq!(seen(0), ("/a", "body_invalid"), "{answer:?}");
+        assert_eq!(seen(2), ("/a", "aborted"), "{answer:?}");
+        for nameless in 3..6 {
+            assert_eq!(seen(nameless), ("", "body_invalid"), "{answer:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_key_makes_the_second_publish_a_duplicate_and_another_content_a_conflict() {
     let node = Node::start().await;
     let key = "idempotency-key: \"k 1\"\r\nhalley-producer: me\r\n";

@@ -93,6 +93,20 @@ async fn heads_are_measured_as_by_http_1() {
 }
 
 #[tokio::test]
+async fn head_has_no_body() {
+    let node = Node::start().await;
+    let mut sender = connect(&node).await;
+    for (target, status) in [("/v1/poll/a", 405), ("/", 200)] {
+        let request = Request::head(format!("http://a{target}")).body(Full::default());
+        let request = request.expect("a request");
+        let answer = sender.send_request(request).await.expect("an answer");
+        assert_eq!(answer.status(), status);
+        assert_ne!(answer.headers()["content-length"], "0");
+        assert_eq!(text(answer).await, "");
+    }
+}
+
+#[tokio::test]
 async fn going_down_ends_the_connection_after_its_requests() {
     let node = Node::start().await;
     let mut sender = connect(&node).await;

@@ -325,6 +325,8 @@ async fn bytes_that_are_no_requests() {
         (b"GET\r\n\r\n", 400),
         (b"GET / HTTP/9.9\r\n\r\n", 400),
         (b"GET /v1/poll/a HTTP/1.1\r\nno colon\r\n\r\n", 400),
+        (b"GET /v1/poll/a HTTP/1.1\r\n\r\n", 400),
+        (b"GET /v1/poll/a HTTP/1.1\r\nhost: a\r\nhost: b\r\n\r\n", 400),
         (b"GET /v1/poll/\x01 HTTP/1.1\r\nhost: a\r\n\r\n", 400),
         (b"POST /v1/publish/a HTTP/1.1\r\nhost: a\r\ncontent-length: -1\r\n\r\n1", 400),
         (b"POST /v1/publish/a HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\n12", 400),

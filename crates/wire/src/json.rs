@@ -35,6 +35,11 @@ pub(crate) fn text(bytes: &[u8]) -> Result<&str, Rejection> {
     Ok(text)
 }
 
+/// Whether a JSON value is an object, by its beginning: serde would also take an array for members in their order.
+pub(crate) fn is_object(text: &str) -> bool {
+    text.trim_ascii_start().starts_with('{')
+}
+
 /// `bytes` as text.
 ///
 /// # Errors

@@ -13,7 +13,7 @@ use crate::{
     media::{self, Kind},
 };
 
-pub use body::parse_json;
+pub use body::{channels_named, parse_json};
 
 /// Types that mean something of ours on one transport or another.
 const TYPES_RESERVED: [&str; 7] = [

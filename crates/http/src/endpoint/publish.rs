@@ -10,7 +10,7 @@ use halley_wire::{
     Code, Rejection,
     answer::{ResultForm, result, results},
     cursor::format,
-    publish::{PublishForm, check, parse_json},
+    publish::{PublishForm, channels_named, check, parse_json},
     request::channel_in_path,
 };
 use hyper::{HeaderMap, StatusCode, header::CONTENT_TYPE};
@@ -87,9 +87,10 @@ async fn many(
     let mut publications = Vec::with_capacity(items.len());
     let names = names(body, &items);
     for (index, (item, name)) in items.into_iter().zip(names).enumerate() {
-        let refused_before = forms
-            .iter()
-            .any(|form| form.channel == name && form.outcome.is_err());
+        let refused_before = !name.is_empty()
+            && forms
+                .iter()
+                .any(|form| form.channel == name && form.outcome.is_err());
         let checked = match item {
             _ if refused_before => Err(aborted()),
             Ok(form) => check(form, front.config().payload_bytes_max),
@@ -153,21 +154,18 @@ fn aborted() -> Rejection {
 
 /// The channel of each item as it was written, for the results; empty where an item names none.
 fn names(body: &Bytes, items: &[Result<PublishForm, Rejection>]) -> Vec<String> {
-    // Only a refused item hides its channel; the body is known to be an array of JSON.
-    let values: Vec<serde_json::Value> = if items.iter().all(Result::is_ok) {
+    // Only a refused item hides its channel.
+    let mut written = if items.iter().all(Result::is_ok) {
         Vec::new()
     } else {
-        serde_json::from_slice(body).unwrap_or_default()
-    };
-    let written = |index: usize| {
-        let name = values
-            .get(index)
-            .and_then(|value| value.get("channel")?.as_str());
-        name.unwrap_or_default().to_owned()
+        channels_named(body)
     };
     let name = |(index, item): (usize, &Result<PublishForm, Rejection>)| match item {
         Ok(form) => form.channel.clone(),
-        Err(_) => written(index),
+        Err(_) => written
+            .get_mut(index)
+            .map(std::mem::take)
+            .unwrap_or_default(),
     };
     items.iter().enumerate().map(name).collect()
 }

@@ -110,12 +110,36 @@ pub fn parse_json(body: &Bytes) -> Result<(Vec<Result<PublishForm, Rejection>>, 
     }
 }
 
+/// The channel that each item of an array names, as it is written, whatever else is wrong with the item; empty
+/// where there is none.
+#[must_use]
+pub fn channels_named(body: &[u8]) -> Vec<String> {
+    #[derive(Deserialize)]
+    struct Named {
+        channel: String,
+    }
+
+    let name = |item: &RawValue| {
+        let named: Named = serde_json::from_str(item.get()).ok()?;
+        json::is_object(item.get()).then_some(named.channel)
+    };
+    let items: Vec<&RawValue> = serde_json::from_slice(body).unwrap_or_default();
+    items
+        .into_iter()
+        .map(|item| name(item).unwrap_or_default())
+        .collect()
+}
+
 fn unreadable(error: &serde_json::Error) -> Rejection {
     Rejection::new(Code::BodyInvalid, format!("not a publish in JSON: {error}"))
 }
 
 /// One object, `text` being part of `body`.
 fn item(body: &Bytes, text: &str) -> Result<PublishForm, Rejection> {
+    if !json::is_object(text) {
+        let detail = "not a publish in JSON: an object is needed";
+        return Err(Rejection::new(Code::BodyInvalid, detail));
+    }
     let members: Members<'_> = serde_json::from_str(text).map_err(|error| unreadable(&error))?;
     let (data, default_type) = match (members.data, members.text, members.base64) {
         (Some(data), None, None) => {

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use proptest::prelude::*;
 
-use super::{PublishForm, check, parse_json};
+use super::{PublishForm, channels_named, check, parse_json};
 use crate::{Code, Rejection};
 
 const PAYLOAD_BYTES_MAX: usize = 64 * 1024;
@@ -345,6 +345,11 @@ fn arrays() {
             Ok(())
         ]
     );
+    // Members by position, as serde would take them.
+    let (items, _) = parse(r#"[["/a",1,null,null,null,null,null,{},null,null]]"#).unwrap();
+    assert_eq!(items[0].as_ref().unwrap_err().code, Code::BodyInvalid);
+    let odd = r#"[{"x":1e999,"channel":"/a"},["/b"],{"y":"\ud800","channel":"/c"},{}]"#;
+    assert_eq!(channels_named(odd.as_bytes()), ["/a", "", "/c", ""]);
     let many = |count: usize| {
         format!(
             "[{}]",

@@ -85,7 +85,12 @@ impl Given {
             let detail = format!("body has {bytes} bytes, at most {bytes_max} are allowed");
             return Err(Rejection::new(Code::PayloadTooLarge, detail));
         }
-        let body: Body = serde_json::from_str(json::text(body)?).map_err(|error| {
+        let text = json::text(body)?;
+        if !json::is_object(text) {
+            let detail = "not a subscribe request in JSON: an object is needed";
+            return Err(Rejection::new(Code::BodyInvalid, detail));
+        }
+        let body: Body = serde_json::from_str(text).map_err(|error| {
             Rejection::new(
                 Code::BodyInvalid,
                 format!("not a subscribe request in JSON: {error}"),

@@ -32,6 +32,7 @@ fn bodies_that_are_refused() {
     let cases: [(&str, &str, &[u8], Code); 21] = [
         ("", "", b"", Code::BodyInvalid),
         ("", "", b"[]", Code::BodyInvalid),
+        ("", "", b"[[\"/a\"],null,null,null]", Code::BodyInvalid),
         ("", "", b"{", Code::BodyInvalid),
         ("", "", b"{\"channels\":\"/a\"}", Code::BodyInvalid),
         (
