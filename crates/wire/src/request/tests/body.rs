@@ -29,7 +29,7 @@ fn bodies() {
 
 #[test]
 fn bodies_that_are_refused() {
-    let cases: [(&str, &str, &[u8], Code); 21] = [
+    let cases: [(&str, &str, &[u8], Code); 22] = [
         ("", "", b"", Code::BodyInvalid),
         ("", "", b"[]", Code::BodyInvalid),
         ("", "", b"[[\"/a\"],null,null,null]", Code::BodyInvalid),
