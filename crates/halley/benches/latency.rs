@@ -6,25 +6,15 @@
 
 #![allow(clippy::print_stdout, reason = "a benchmark prints its table")]
 
-use std::{
-    io::{BufRead as _, BufReader},
-    process::{Child, Command, Stdio},
-};
+mod support;
+
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
+use support::{Dev, http};
 
 const EVENTS: &str = "1000";
 const PER_SECOND: &str = "50";
-
-/// Ends `dev`, and with it its nodes, with the benchmark: they watch its pipe.
-struct Dev(Child);
-
-impl Drop for Dev {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
 
 fn main() {
     let root = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
@@ -33,29 +23,8 @@ fn main() {
         println!("latency: run `cargo xtask test` first, it installs the browser clients");
         return;
     }
-    let arguments = [
-        "dev",
-        "--edges",
-        "1",
-        "--base-port",
-        "18600",
-        "--output",
-        "json",
-    ];
-    let dev = Command::new(env!("CARGO_BIN_EXE_halley"))
-        .args(arguments)
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("halley starts");
-    let mut dev = Dev(dev);
-    let mut line = String::new();
-    let announced = dev.0.stdout.take().expect("piped");
-    BufReader::new(announced)
-        .read_line(&mut line)
-        .expect("the line of `dev`");
-    let nodes: Value = serde_json::from_str(&line).expect("the line of `dev` is JSON");
-    let nodes = nodes["nodes"].as_array().expect("nodes").clone();
-    let http = |node: &Value| format!("http://{}", node["http"].as_str().expect("an address"));
+    let dev = Dev::start(&["--edges", "1"]);
+    let base = |node: &Value| format!("http://{}", http(node));
     let mut node = Command::new("node");
     node.env("HALLEY_TEST_CLIENTS", &clients)
         .arg(concat!(
@@ -63,12 +32,12 @@ fn main() {
             "/tests/clients/latency.mjs"
         ))
         .args([EVENTS, PER_SECOND])
-        .arg(http(&nodes[0]));
-    for at in &nodes {
+        .arg(base(&dev.nodes[0]));
+    for at in &dev.nodes {
         node.arg(format!(
             "{}={}",
             at["role"].as_str().expect("a role"),
-            http(at)
+            base(at)
         ));
     }
     let output = node

@@ -14,6 +14,7 @@ const BENCHES: &[(&str, &str)] = &[
     ("halley-shard", "apply_and_read"),
     ("halley-wire", "encode"),
     ("halley-hub", "idle"),
+    ("halley", "connections"),
     ("halley", "latency"),
 ];
 

@@ -41,7 +41,12 @@ impl Arguments {
     }
 }
 
-/// Builds the simulator and runs it.
+/// Builds the simulator.
+pub(crate) fn build() -> anyhow::Result<()> {
+    crate::run::run(&mut cargo(&["build", "--quiet", "--package", "halley-sim"]))
+}
+
+/// Runs the simulator, built if need be.
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut simulator = cargo(&["run", "--quiet", "--package", "halley-sim", "--"]);
     if let Some(seed) = arguments.seed {
