@@ -119,14 +119,14 @@ impl Interests {
         let mut gone = Vec::new();
         for entry in std::mem::take(&mut self.leaving) {
             let interest = entry.interest();
-            let blocked = self.overlaps_asked(interest);
             let Some(slot) = self.slot(interest) else {
                 continue;
             };
             if slot.readers > 0 || slot.lingering.is_some() {
                 continue;
             }
-            if blocked || !entry.is_held() {
+            // The cheap question first: without an upstream nothing is held, and much may want to leave.
+            if !entry.is_held() || self.overlaps_asked(interest) {
                 self.leaving.push(entry);
                 continue;
             }

@@ -144,7 +144,7 @@ impl ShardLog for MemoryLog {
             source
                 .reach(at_least, self.env.clock.as_ref(), deadline)
                 .await?;
-            Ok(source.with(|feed| query.answer(feed.shard())))
+            Ok(source.read(&query))
         })
     }
 

@@ -94,7 +94,12 @@ async fn wait_for(
     let mut over = false;
     let mut taken = Taken::default();
     loop {
-        let more = subscription.take(budget)?;
+        let more = match subscription.take(budget) {
+            Ok(more) => more,
+            // What has been taken lies behind the cursor already: it is given, and the end told next time.
+            Err(_) if !taken.deliveries.is_empty() => return Ok(taken),
+            Err(reason) => return Err(reason),
+        };
         budget.items -= more.len().min(budget.items);
         taken.deliveries.extend(more);
         let partial = gather && subscription.verdict().await == Some(EndReason::Behind);

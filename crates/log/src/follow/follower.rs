@@ -14,7 +14,7 @@ use halley_shard::{Command, Interest, Reply, Revision, Time};
 use tokio::sync::Notify;
 
 use super::{Down, Feed, Poll, Upper};
-use crate::{FollowEnd, Following, LogError};
+use crate::{FollowEnd, Following, LogError, ReadAnswer, ReadQuery};
 
 /// A [`Feed`] with everybody who waits for it.
 #[derive(Debug)]
@@ -62,6 +62,21 @@ impl Source {
     /// What `read` makes of the feed, which is locked meanwhile.
     pub fn with<T>(&self, read: impl FnOnce(&Feed) -> T) -> T {
         read(&self.state().feed)
+    }
+
+    /// What `query` is answered. A listing looks at every channel of the shard: it is put to a frozen view, so
+    /// that nobody who publishes waits for whoever lists.
+    #[must_use]
+    pub fn read(&self, query: &ReadQuery) -> ReadAnswer {
+        match query {
+            ReadQuery::Channels { .. } => {
+                let view = self.with(|feed| feed.shard().clone());
+                query.answer(&view)
+            }
+            ReadQuery::History { .. } | ReadQuery::Channel(_) => {
+                self.with(|feed| query.answer(feed.shard()))
+            }
+        }
     }
 
     /// What `change` makes of the feed, which is locked meanwhile; followers look at it afterwards.

@@ -122,9 +122,12 @@ impl Upper {
 
     /// Changes the interest: first `remove`, which stops at once, then `add`.
     pub fn interest(&mut self, add: Vec<Interest>, remove: &[Interest]) {
+        if !self.queue.is_empty() {
+            let removed: BTreeSet<_> = remove.iter().collect();
+            self.queue.retain(|queued| !removed.contains(queued));
+        }
         for interest in remove {
             self.held.remove(interest);
-            self.queue.retain(|queued| queued != interest);
             if let Some(transit) = &self.transit
                 && matches!(interest, Interest::Pattern(pattern) if *pattern == transit.pattern)
             {

@@ -120,6 +120,8 @@ async fn behind(
     let head = broker.log().barrier(shard, broker.config.patience).await;
     let head = head.map_err(|error| status::of_log(&error))?;
     if seen > head {
+        metrics::counter!("halley_cursor_ahead_total").increment(1);
+        tracing::error!(%shard, cursor = %seen, %head, "a reader has seen more than the leader has");
         return Err(Rejection::new(
             Code::CursorAhead,
             format!("the cursor is at {seen} of shard {shard}, whose leader is at {head}"),
