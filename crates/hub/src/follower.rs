@@ -107,6 +107,10 @@ impl Follower {
     async fn follow(&self, following: &mut dyn Following, moved: &mut bool) -> Over {
         loop {
             let (turnover, due) = self.copy.turn_over();
+            if turnover.overgrown {
+                let why = "too many interests wait for an answer".to_owned();
+                return Over::Ended(FollowEnd::Lost(why));
+            }
             if !turnover.remove.is_empty() {
                 following.interest(Vec::new(), turnover.remove);
             }

@@ -14,7 +14,7 @@ use halley_shard::{ChannelName, Interest};
 
 use crate::{
     entry::{Entry, Signal},
-    limits::LINGERING_MAX,
+    limits::{LEAVING_MAX, LINGERING_MAX},
 };
 
 /// The interests of one shard's copy.
@@ -32,6 +32,8 @@ pub(crate) struct Interests {
     lingered: u64,
     /// To be given up as soon as the invariant allows.
     leaving: Vec<Arc<Entry>>,
+    /// Something was answered since `leaving` was last looked through.
+    answered: bool,
 }
 
 #[derive(Debug)]
@@ -46,6 +48,8 @@ struct Slot {
 pub(crate) struct Turnover {
     pub(crate) remove: Vec<Interest>,
     pub(crate) add: Vec<Interest>,
+    /// More wants to leave unanswered than [`LEAVING_MAX`]: only following anew can forget it.
+    pub(crate) overgrown: bool,
 }
 
 impl Interests {
@@ -96,6 +100,10 @@ impl Interests {
 
     /// What has changed since the last call. What is removed is not held any more.
     pub(crate) fn turn_over(&mut self, now: Duration) -> Turnover {
+        let mut candidates = match std::mem::take(&mut self.answered) {
+            true => std::mem::take(&mut self.leaving),
+            false => Vec::new(),
+        };
         while let Some(first) = self.lingering.first_entry()
             && (first.get().0 <= now || self.lingering.len() > LINGERING_MAX)
         {
@@ -103,21 +111,26 @@ impl Interests {
             self.slot(entry.interest())
                 .expect("lingering interests have a slot")
                 .lingering = None;
-            self.leaving.push(entry);
+            candidates.push(entry);
         }
-        let remove = self.give_up();
+        let remove = self.give_up(candidates);
         let add: Vec<_> = self
             .wanted
             .drain(..)
             .map(|entry| entry.interest().clone())
             .collect();
         self.asked.extend(add.iter().cloned());
-        Turnover { remove, add }
+        let overgrown = self.leaving.len() > LEAVING_MAX;
+        Turnover {
+            remove,
+            add,
+            overgrown,
+        }
     }
 
-    fn give_up(&mut self) -> Vec<Interest> {
+    fn give_up(&mut self, candidates: Vec<Arc<Entry>>) -> Vec<Interest> {
         let mut gone = Vec::new();
-        for entry in std::mem::take(&mut self.leaving) {
+        for entry in candidates {
             let interest = entry.interest();
             let Some(slot) = self.slot(interest) else {
                 continue;
@@ -155,6 +168,7 @@ impl Interests {
     /// Everything of `interest` is here; `None` when nobody asked for it.
     pub(crate) fn held(&mut self, interest: &Interest) -> Option<Arc<Entry>> {
         self.asked.remove(interest);
+        self.answered = true;
         let slot = self.slot(interest)?;
         slot.entry.hold(true);
         Some(Arc::clone(&slot.entry))

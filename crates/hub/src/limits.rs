@@ -5,6 +5,9 @@ use std::time::Duration;
 /// Interests that nobody reads any more and that a shard's copy still follows, to save the next reader the
 /// fetching; beyond, the one idle longest goes.
 pub(crate) const LINGERING_MAX: usize = 10_000;
+/// Interests that wait to be given up until they are answered; beyond, as when an upstream is away for
+/// long, the copy follows anew and forgets them.
+pub(crate) const LEAVING_MAX: usize = 10_000;
 /// Events looked at to find how far a cursor may move without giving anything.
 pub(crate) const CURSOR_SCAN_MAX: usize = 1_000;
 /// Newest events of an interest whose revisions are remembered, so that a reader which had been caught up

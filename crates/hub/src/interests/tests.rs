@@ -127,6 +127,22 @@ fn lingering_is_bounded() {
 }
 
 #[test]
+fn what_is_never_answered_is_not_kept_without_bound() {
+    let mut interests = Interests::default();
+    let mut overgrown = false;
+    for index in 0..=LEAVING_MAX {
+        assert!(!overgrown, "at {index}");
+        let (entry, place, _) = interests.join(&channel(&format!("/{index}")), &Signal::default());
+        interests.leave(&entry, place, at(0));
+        overgrown = interests.turn_over(at(1)).overgrown;
+    }
+    assert!(overgrown);
+    interests.begin_anew();
+    assert_eq!(interests.len(), 0);
+    assert!(!interests.turn_over(at(1)).overgrown);
+}
+
+#[test]
 fn a_channel_finds_itself_and_its_patterns() {
     let mut interests = Interests::default();
     let matching = [channel("/a/b/c"), pattern("/a/b/*"), pattern("/a/b/**")];
