@@ -43,7 +43,7 @@ enum Chore {
     Sim(sim::Arguments),
     /// Prints the figures of docs/benchmarks.md.
     Bench(bench::Arguments),
-    /// Everything that takes longer than CI allows: 2,000 seeds, the browsers for minutes.
+    /// What takes longer than CI allows: so far 2,000 seeds of the simulation.
     Long,
 }
 
