@@ -73,6 +73,28 @@ pub trait Disk: Debug + Send + Sync + 'static {
     /// # Errors
     /// What the operating system says.
     fn sync_dir(&self, directory: &Path) -> io::Result<()>;
+    /// Bytes of the file system that holds `directory`: all, and those that this process may still fill.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    fn space(&self, directory: &Path) -> io::Result<Space>;
+    /// Takes `path` for this process alone, creating the file when absent, until the lock is dropped.
+    ///
+    /// # Errors
+    /// `WouldBlock` when another process holds it; else what the operating system says.
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>>;
+}
+
+/// A file held for this process alone until dropped.
+pub trait DiskLock: Debug + Send + Sync {}
+
+/// How full a file system is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Space {
+    /// Its size in bytes.
+    pub total: u64,
+    /// Bytes that this process may still fill.
+    pub available: u64,
 }
 
 /// The machine's file system.
@@ -136,7 +158,34 @@ impl Disk for SystemDisk {
     fn sync_dir(&self, directory: &Path) -> io::Result<()> {
         File::open(directory)?.sync_all()
     }
+
+    fn space(&self, directory: &Path) -> io::Result<Space> {
+        let found = rustix::fs::statvfs(directory)?;
+        Ok(Space {
+            total: found.f_blocks.saturating_mul(found.f_frsize),
+            available: found.f_bavail.saturating_mul(found.f_frsize),
+        })
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>> {
+        let mut options = OpenOptions::new();
+        let file = options
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)?;
+        file.try_lock()?;
+        Ok(Box::new(Locked { _file: file }))
+    }
 }
+
+/// The lock goes with the file's descriptor, also when the process is killed.
+#[derive(Debug)]
+struct Locked {
+    _file: File,
+}
+
+impl DiskLock for Locked {}
 
 #[cfg(test)]
 mod tests {
@@ -163,6 +212,20 @@ mod tests {
         assert_eq!(&back, b"halley");
         let past = file.read_at(&mut back, 5).expect_err("past the end");
         assert_eq!(past.kind(), io::ErrorKind::UnexpectedEof);
+        std::fs::remove_dir_all(directory).expect("cleans up");
+    }
+
+    #[test]
+    fn a_lock_is_held_by_one_and_space_is_told() {
+        let directory = scratch("lock");
+        let path = directory.join("lock");
+        let held = SystemDisk.lock(&path).expect("nobody holds it");
+        let refused = SystemDisk.lock(&path).expect_err("it is held");
+        assert_eq!(refused.kind(), io::ErrorKind::WouldBlock);
+        drop(held);
+        SystemDisk.lock(&path).expect("it was let go");
+        let space = SystemDisk.space(&directory).expect("a file system");
+        assert!(space.total >= space.available && space.total > 0);
         std::fs::remove_dir_all(directory).expect("cleans up");
     }
 

@@ -5,13 +5,17 @@
 
 mod clock;
 mod disk;
+mod memory_disk;
 mod rng;
 mod spawn;
+mod worker;
 
 pub use clock::{Clock, SystemClock};
-pub use disk::{Disk, DiskFile, SystemDisk};
+pub use disk::{Disk, DiskFile, DiskLock, Space, SystemDisk};
+pub use memory_disk::MemoryDisk;
 pub use rng::{Rng, SystemRng};
-pub use spawn::{BoxFuture, Spawn, Task, TokioSpawn};
+pub use spawn::{BoxFuture, InlineSpawn, Spawn, Task, TokioSpawn};
+pub use worker::{Step, Worker};
 
 use std::sync::Arc;
 

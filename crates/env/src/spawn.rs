@@ -1,6 +1,8 @@
-//! Tasks with an owner: whoever holds a [`Task`] can end it and wait for its end.
+//! Tasks and workers with an owner: whoever holds a [`Task`] or a [`Worker`] can end it and wait for its end.
 
 use std::{fmt::Debug, future::Future, pin::Pin};
+
+use crate::worker::{Step, Worker};
 
 /// A boxed future, as trait objects return them.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -9,6 +11,10 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub trait Spawn: Debug + Send + Sync + 'static {
     /// Starts `future` as a task called `name`. Dropping the [`Task`] ends it.
     fn spawn(&self, name: &'static str, future: BoxFuture<'static, ()>) -> Task;
+    /// Starts a worker called `name`, whose `step` may block. Dropping the [`Worker`] ends it.
+    fn worker(&self, name: &'static str, step: Step) -> Worker;
+    /// Does `work`, which may block, once and away from the tasks. It is done even if the future is dropped.
+    fn blocking(&self, work: Box<dyn FnOnce() + Send>) -> BoxFuture<'static, ()>;
 }
 
 /// A running task and the duty to end it: dropping this aborts the task.
@@ -58,6 +64,35 @@ impl Spawn for TokioSpawn {
             name,
             handle: tokio::spawn(future),
         }
+    }
+
+    fn worker(&self, name: &'static str, step: Step) -> Worker {
+        Worker::thread(name, step)
+    }
+
+    fn blocking(&self, work: Box<dyn FnOnce() + Send>) -> BoxFuture<'static, ()> {
+        let done = tokio::task::spawn_blocking(work);
+        Box::pin(async move { done.await.expect("blocking work does not panic") })
+    }
+}
+
+/// Tasks on the tokio runtime, and blocking work between them on the same thread: nothing happens beside the
+/// runtime, so that paused time and a seed decide everything. For tests and simulation.
+#[derive(Clone, Copy, Debug)]
+pub struct InlineSpawn;
+
+impl Spawn for InlineSpawn {
+    fn spawn(&self, name: &'static str, future: BoxFuture<'static, ()>) -> Task {
+        TokioSpawn.spawn(name, future)
+    }
+
+    fn worker(&self, name: &'static str, step: Step) -> Worker {
+        Worker::inline(step, |future| self.spawn(name, future))
+    }
+
+    fn blocking(&self, work: Box<dyn FnOnce() + Send>) -> BoxFuture<'static, ()> {
+        let done = tokio::spawn(async move { work() });
+        Box::pin(async move { done.await.expect("blocking work does not panic") })
     }
 }
 
