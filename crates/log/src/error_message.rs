@@ -9,7 +9,13 @@ use crate::{
 };
 
 /// What may be full, by the names under which it passes between nodes.
-const FULL: [&str; 4] = ["the log", "proposals", "requests in flight", "connections"];
+const FULL: [&str; 5] = [
+    "the log",
+    "proposals",
+    "requests in flight",
+    "connections",
+    "the disk",
+];
 
 impl LogError {
     /// Its bytes, for another node.

@@ -10,7 +10,9 @@ pub mod conformance;
 pub mod follow;
 pub mod limits;
 pub mod route;
+pub mod settings;
 
+mod admin;
 mod backoff;
 mod error_message;
 mod memory;
@@ -20,6 +22,7 @@ mod read;
 mod remote;
 mod shard_log;
 
+pub use admin::{AdminError, ClusterAdmin, ClusterStatus, Group, Member, Progress, Standing};
 pub use memory::{MemoryConfig, MemoryLog};
 pub use node::{Check, NodeStatus, NodeView, Role};
 pub use publisher::{DeleteOutcome, PublishError, Publisher, Stream};

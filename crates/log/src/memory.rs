@@ -3,6 +3,8 @@
 //! Invariant: a command is applied, answered and visible to followers in one step; the node is its own
 //! leader, so its head is always the committed one.
 
+mod admin;
+
 use std::{
     sync::{Arc, Mutex},
     time::Duration,

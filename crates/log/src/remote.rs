@@ -3,6 +3,7 @@
 //! Invariant: everything asked of an upstream names the cluster it is asked for, so no answer of another
 //! history is ever taken; [`ShardLog::cluster`] changes before anything of a new history comes through.
 
+mod admin;
 mod follow;
 mod link;
 

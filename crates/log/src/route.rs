@@ -136,6 +136,16 @@ impl Route {
         }
     }
 
+    /// Somebody was just heard to lead: `target` is tried at once, and hops are counted anew.
+    pub fn lead(&mut self, target: Target) {
+        if !matches!(self.next, Next::Done(_)) {
+            self.hops = 0;
+            self.tried = 0;
+            self.target = Target(target.0 % self.targets);
+            self.next = Next::Try;
+        }
+    }
+
     /// Ends it here and now: nobody left can answer.
     ///
     /// # Errors
