@@ -5,7 +5,10 @@ use std::{error::Error, path::Path};
 fn main() -> Result<(), Box<dyn Error>> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../proto");
     println!("cargo:rerun-if-changed={}", root.display());
-    let public = protox::compile(["halley/v1/broker.proto"], [&root])?;
+    let public = protox::compile(
+        ["halley/v1/broker.proto", "halley/v1/cluster.proto"],
+        [&root],
+    )?;
     // The server half is for this crate's tests only; unused code costs nothing in a build.
     tonic_prost_build::configure()
         .bytes(".")

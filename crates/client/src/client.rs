@@ -5,9 +5,9 @@ use std::sync::Arc;
 use halley_env::Env;
 
 use crate::{
-    ChannelInfo, ChannelPage, ClientConfig, ClientError, Consistency, Deleted, Event, Gap,
-    HistoryPage, Publish, PublishStream, Published, Since, Subscription, batch,
-    endpoints::{Broker, Endpoints},
+    ChannelInfo, ChannelPage, ClientConfig, ClientError, ClusterStatus, Consistency, Deleted,
+    Event, Gap, HistoryPage, Publish, PublishStream, Published, Since, Subscription, batch,
+    endpoints::{Broker, Cluster, Endpoints},
     proto::v1,
     retry::Shared,
 };
@@ -31,10 +31,11 @@ impl Client {
         Self::with_config(endpoints, ClientConfig::default(), env)
     }
 
-    /// The same with bounds of the caller's.
+    /// The same with bounds of the caller's, and through TLS where [`ClientConfig::tls`] has it: endpoints then are
+    /// `host:port` or `https://host:port`.
     ///
     /// # Errors
-    /// As [`Client::connect`].
+    /// [`ClientError::Endpoint`] as [`Client::connect`], also when what is given of TLS is bad, and which part.
     pub fn with_config<E: Into<String>>(
         endpoints: impl IntoIterator<Item = E>,
         config: ClientConfig,
@@ -178,6 +179,50 @@ impl Client {
             existed: answer.existed,
             cursor: answer.cursor,
         })
+    }
+
+    /// The cluster as the endpoint in use sees it now.
+    ///
+    /// # Errors
+    /// [`ClientError`]; the code `unsupported` of a node that has no part in running a cluster.
+    pub async fn cluster_status(&self) -> Result<ClusterStatus, ClientError> {
+        let request = v1::ClusterStatusRequest {};
+        let call = |mut client: Cluster, request| async move { client.status(request).await };
+        Ok(ClusterStatus::of(
+            self.shared.call_cluster(request, call).await?,
+        ))
+    }
+
+    /// Changes a replicated setting: `key` as in the configuration file, `value` as on the command line. Retried until
+    /// the deadline; a retry may overwrite what somebody else has set meanwhile.
+    ///
+    /// # Errors
+    /// [`ClientError`]; the code `parameter_invalid` for what is no such setting or out of bounds. After `NoAnswer` or
+    /// the code `unknown_outcome` it may have been done.
+    pub async fn cluster_set(&self, key: &str, value: &str) -> Result<(), ClientError> {
+        let request = v1::ClusterSetRequest {
+            key: key.to_owned(),
+            value: value.to_owned(),
+        };
+        let call = |mut client: Cluster, request| async move { client.set(request).await };
+        let v1::ClusterSetResponse {} = self.shared.call_cluster(request, call).await?;
+        Ok(())
+    }
+
+    /// Puts the node `new` in the place of the member `old`, both by name or id: for a member whose disk is gone.
+    /// Retried until the deadline.
+    ///
+    /// # Errors
+    /// [`ClientError`]; the code `refused`, with the reason, while it cannot be done. After `NoAnswer` or the code
+    /// `unknown_outcome` it may have been done: [`Client::cluster_status`] shows it.
+    pub async fn cluster_replace(&self, old: &str, new: &str) -> Result<(), ClientError> {
+        let request = v1::ClusterReplaceRequest {
+            old_node: old.to_owned(),
+            new_node: new.to_owned(),
+        };
+        let call = |mut client: Cluster, request| async move { client.replace(request).await };
+        let v1::ClusterReplaceResponse {} = self.shared.call_cluster(request, call).await?;
+        Ok(())
     }
 
     /// The request, with a key in any case, and whether it is the caller's own.

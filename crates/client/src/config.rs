@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::ClientTls;
+
 /// How long a client tries, and how hard.
 #[derive(Clone, Debug)]
 pub struct ClientConfig {
@@ -19,6 +21,8 @@ pub struct ClientConfig {
     pub silence: Duration,
     /// Publishes of one [`crate::PublishStream`] on their way, 1 to 1,024; then sending waits. 512.
     pub in_flight: usize,
+    /// TLS; plain text without it. None.
+    pub tls: Option<ClientTls>,
 }
 
 impl Default for ClientConfig {
@@ -31,6 +35,7 @@ impl Default for ClientConfig {
             backoff_last: Duration::from_secs(2),
             silence: Duration::from_secs(45),
             in_flight: 512,
+            tls: None,
         }
     }
 }

@@ -122,7 +122,8 @@ impl ClientError {
                 retry,
             };
         }
-        let detail = format!("{:?}: {}", status.code(), status.message());
+        let said = format!("{:?}: {}", status.code(), status.message());
+        let detail = with_causes(said, std::error::Error::source(status));
         if never_sent(status) {
             return Self::Unreachable { detail };
         }
@@ -155,6 +156,22 @@ pub(crate) fn is_passing(code: &str) -> bool {
                 | Code::RequestTimeout
         )
     )
+}
+
+/// `told`, and of its causes whatever it does not say yet: a refused certificate is told there.
+pub(crate) fn with_causes(
+    mut told: String,
+    mut cause: Option<&(dyn std::error::Error + 'static)>,
+) -> String {
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !told.contains(&text) {
+            told.push_str(": ");
+            told.push_str(&text);
+        }
+        cause = error.source();
+    }
+    told
 }
 
 /// The connection was never made.

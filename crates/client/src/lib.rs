@@ -24,6 +24,7 @@
 
 mod batch;
 mod client;
+mod cluster;
 mod config;
 mod endpoints;
 mod error;
@@ -32,8 +33,10 @@ mod proto;
 mod publish_stream;
 mod retry;
 mod subscription;
+mod tls;
 
 pub use client::Client;
+pub use cluster::{ClusterGroup, ClusterMember, ClusterProgress, ClusterStanding, ClusterStatus};
 pub use config::ClientConfig;
 pub use error::ClientError;
 pub use message::{
@@ -42,6 +45,7 @@ pub use message::{
 };
 pub use publish_stream::{PublishStream, Receipt};
 pub use subscription::Subscription;
+pub use tls::ClientTls;
 
 #[cfg(test)]
 mod tests;

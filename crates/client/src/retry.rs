@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use halley_env::Env;
-use tonic::{Request, Response, Status, transport::Channel};
+use tonic::{Request, Response, Status};
 
 use crate::{
-    ClientConfig, ClientError, endpoints::Endpoints, proto::v1::broker_client::BrokerClient,
+    ClientConfig, ClientError,
+    endpoints::{Broker, Cluster, Endpoints, Stubs},
 };
 
 /// Time that the answer to an attempt may take longer than the attempt itself.
@@ -63,12 +64,37 @@ impl Shared {
     pub(crate) async fn call<M, T, F, A>(&self, message: M, call: F) -> Result<T, ClientError>
     where
         M: Clone,
-        F: Fn(BrokerClient<Channel>, Request<M>) -> A,
+        F: Fn(Broker, Request<M>) -> A,
+        A: Future<Output = Result<Response<T>, Status>>,
+    {
+        self.call_any(message, |stubs, request| call(stubs.broker, request))
+            .await
+    }
+
+    /// The same of the cluster service.
+    pub(crate) async fn call_cluster<M, T, F, A>(
+        &self,
+        message: M,
+        call: F,
+    ) -> Result<T, ClientError>
+    where
+        M: Clone,
+        F: Fn(Cluster, Request<M>) -> A,
+        A: Future<Output = Result<Response<T>, Status>>,
+    {
+        self.call_any(message, |stubs, request| call(stubs.cluster, request))
+            .await
+    }
+
+    async fn call_any<M, T, F, A>(&self, message: M, call: F) -> Result<T, ClientError>
+    where
+        M: Clone,
+        F: Fn(Stubs, Request<M>) -> A,
         A: Future<Output = Result<Response<T>, Status>>,
     {
         let mut attempts = self.attempts();
         loop {
-            match attempts.once(message.clone(), &call).await {
+            match attempts.once_any(message.clone(), &call).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => attempts.after(error).await?,
             }
@@ -85,11 +111,20 @@ impl Attempts<'_> {
     /// One attempt at the endpoint in use.
     pub(crate) async fn once<M, T, F, A>(&self, message: M, call: F) -> Result<T, ClientError>
     where
-        F: Fn(BrokerClient<Channel>, Request<M>) -> A,
+        F: Fn(Broker, Request<M>) -> A,
+        A: Future<Output = Result<Response<T>, Status>>,
+    {
+        self.once_any(message, |stubs, request| call(stubs.broker, request))
+            .await
+    }
+
+    async fn once_any<M, T, F, A>(&self, message: M, call: F) -> Result<T, ClientError>
+    where
+        F: Fn(Stubs, Request<M>) -> A,
         A: Future<Output = Result<Response<T>, Status>>,
     {
         let within = self.left().min(self.shared.config.attempt);
-        let (index, client) = self.shared.endpoints.current();
+        let (index, client) = self.shared.endpoints.current_stubs();
         let mut request = Request::new(message);
         request.set_timeout(within);
         let answer = tokio::select! {

@@ -2,8 +2,10 @@
 
 mod broker;
 mod calls;
+mod cluster;
 mod publishing;
 mod reading;
+mod tls;
 
 use std::{net::SocketAddr, time::Duration};
 

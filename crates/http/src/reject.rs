@@ -104,7 +104,8 @@ pub(crate) fn status(code: Code) -> StatusCode {
         | Code::KeyConflict
         | Code::StaleKey
         | Code::OutOfSequence
-        | Code::Aborted => StatusCode::CONFLICT,
+        | Code::Aborted
+        | Code::Refused => StatusCode::CONFLICT,
         Code::CursorForeign => StatusCode::GONE,
         Code::PayloadTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
         Code::UriTooLong => StatusCode::URI_TOO_LONG,

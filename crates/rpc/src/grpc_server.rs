@@ -1,10 +1,10 @@
-//! The public gRPC listener: `halley.v1.Broker`, health and reflection.
+//! The public gRPC listener: `halley.v1.Broker`, `halley.v1.Cluster`, health and reflection.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use halley_env::Env;
 use halley_hub::Hub;
-use halley_log::Publisher;
+use halley_log::{ClusterAdmin, Publisher};
 use tokio::net::TcpListener;
 use tonic::transport::Server;
 use tonic_health::{
@@ -14,15 +14,20 @@ use tonic_health::{
 };
 
 use crate::{
+    TlsError, TlsServer,
     broker::Broker,
+    cluster::Cluster,
     limits,
     listening::Listening,
     observe::Observe,
-    proto::{PUBLIC_DESCRIPTORS, v1::broker_server::BrokerServer},
+    proto::{
+        PUBLIC_DESCRIPTORS,
+        v1::{broker_server::BrokerServer, cluster_server::ClusterServer},
+    },
 };
 
 /// The services whose health is told; the empty one is the node.
-const HEALTH_OF: [&str; 2] = ["", "halley.v1.Broker"];
+const HEALTH_OF: [&str; 3] = ["", "halley.v1.Broker", "halley.v1.Cluster"];
 
 /// Bounds of the public services.
 #[derive(Clone, Debug)]
@@ -37,6 +42,8 @@ pub struct GrpcConfig {
     pub patience: Duration,
     /// How long calls that run may take to end when the listener stops. 10 s.
     pub grace: Duration,
+    /// TLS; plain text without it. None.
+    pub tls: Option<TlsServer>,
 }
 
 impl Default for GrpcConfig {
@@ -47,6 +54,7 @@ impl Default for GrpcConfig {
             progress_every: Duration::from_secs(15),
             patience: Duration::from_secs(10),
             grace: Duration::from_secs(10),
+            tls: None,
         }
     }
 }
@@ -60,28 +68,32 @@ pub struct GrpcServer {
 }
 
 impl GrpcServer {
-    /// Serves on `listener`. Must be called within a tokio runtime.
+    /// Serves on `listener`. Without `admin` every call of `halley.v1.Cluster` is refused as `unsupported`. Must be called
+    /// within a tokio runtime.
     ///
     /// # Panics
     /// When the descriptors built into this program are unreadable, which its tests exclude.
-    #[must_use]
     pub fn start(
         listener: TcpListener,
         hub: Hub,
         publisher: Publisher,
+        admin: Option<Arc<dyn ClusterAdmin>>,
         config: GrpcConfig,
         env: Env,
-    ) -> Self {
+    ) -> Result<Self, TlsError> {
         let health = HealthReporter::new();
         let grace = config.grace;
+        let tls = config.tls.as_ref().map(TlsServer::config).transpose()?;
         let observe = Observe::new(Arc::clone(&env.clock));
+        let cluster = ClusterServer::new(Cluster::new(admin, config.deadline, &env));
         let broker = BrokerServer::new(Broker::new(hub, publisher, config, env.clone()))
             .max_decoding_message_size(limits::DECODED_BYTES_MAX);
         let told = health.clone();
-        let listening = Listening::start("grpc listener", listener, env, |incoming, leave| {
+        let listening = Listening::start("grpc listener", listener, tls, env, |incoming, leave| {
             let router = builder()
                 .layer(observe)
                 .add_service(broker)
+                .add_service(cluster)
                 .add_service(HealthServer::new(HealthService::from_health_reporter(
                     told.clone(),
                 )))
@@ -100,11 +112,11 @@ impl GrpcServer {
                 router.serve_with_incoming_shutdown(incoming, leave).await
             }
         });
-        Self {
+        Ok(Self {
             listening,
             health,
             grace,
-        }
+        })
     }
 
     /// Where it listens.
@@ -132,7 +144,7 @@ async fn set_health(health: &HealthReporter, status: ServingStatus) {
     }
 }
 
-/// The listener's transport. TLS goes in here, as PEM bytes in [`GrpcConfig`].
+/// The listener's transport.
 fn builder() -> Server {
     Server::builder()
         .initial_stream_window_size(limits::WINDOW_BYTES)

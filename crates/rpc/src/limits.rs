@@ -10,6 +10,10 @@ pub(crate) const REQUEST_BYTES_MAX: usize = halley_wire::limits::BODY_BYTES_MAX;
 pub(crate) const DECODED_BYTES_MAX: usize = REQUEST_BYTES_MAX + 256 * 1024;
 /// Bytes of one message between nodes: a whole window may be one.
 pub(crate) const PEER_MESSAGE_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// Bytes of one message between replicas.
+pub(crate) const RAFT_MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// The same with its protobuf around it.
+pub(crate) const RAFT_FRAME_BYTES_MAX: usize = RAFT_MESSAGE_BYTES_MAX + 64;
 /// Events of one page, when the request does not say.
 pub(crate) const PAGE_DEFAULT: u32 = 100;
 /// Events, or channels, of one page.
@@ -46,6 +50,25 @@ pub(crate) const PEER_KEEP_ALIVE_EVERY: Duration = Duration::from_secs(2);
 pub(crate) const KEEP_ALIVE_WITHIN: Duration = Duration::from_secs(20);
 /// How long it may take between nodes.
 pub(crate) const PEER_KEEP_ALIVE_WITHIN: Duration = Duration::from_secs(3);
+/// How often a silent connection between replicas is asked for a sign of life: elections do not wait for it, yet an
+/// append stream to a host that is gone ends within this and [`RAFT_KEEP_ALIVE_WITHIN`], and its owner reconnects.
+pub(crate) const RAFT_KEEP_ALIVE_EVERY: Duration = Duration::from_secs(1);
+/// How long it may take between replicas; longer than a noisy host pauses a process.
+pub(crate) const RAFT_KEEP_ALIVE_WITHIN: Duration = Duration::from_secs(2);
+/// How long it may take where snapshots are sent: a slow line carries megabytes before the question.
+pub(crate) const SNAPSHOT_KEEP_ALIVE_WITHIN: Duration = Duration::from_secs(8);
+/// How long connecting to another replica may take.
+pub(crate) const RAFT_CONNECT_WITHIN: Duration = Duration::from_secs(1);
+/// How long a connection between replicas may take to say why it has ended, once its streams have.
+pub(crate) const RAFT_ENDED_WITHIN: Duration = Duration::from_millis(100);
+/// A connection between replicas that was not used for this long is closed.
+pub(crate) const RAFT_UNUSED_MAX: Duration = Duration::from_secs(300);
+/// How long a TLS handshake may take for whoever begins it.
+pub(crate) const TLS_CONNECT_WITHIN: Duration = Duration::from_secs(5);
+/// How long it may take at a listener.
+pub(crate) const TLS_ACCEPT_WITHIN: Duration = Duration::from_secs(10);
+/// TLS handshakes under way at one listener; then no more connections are accepted.
+pub(crate) const TLS_ACCEPTS_MAX: usize = 1_024;
 /// How long connecting to another node may take.
 pub(crate) const CONNECT_WITHIN: Duration = Duration::from_secs(2);
 /// How long connections may take to end once they have been cut.

@@ -1,14 +1,16 @@
 //! A listener that serves until it is told to end: politely at first, then for good.
 
-use std::{future::Future, io, net::SocketAddr, time::Duration};
+mod door;
+
+use std::{future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use futures_util::stream::{self, BoxStream, StreamExt};
 use halley_env::{BoxFuture, Env, Task};
-use tokio::{
-    net::{TcpListener, TcpStream},
-    sync::watch,
-};
-use tracing::{debug, warn};
+use rustls::ServerConfig;
+use tokio::{net::TcpListener, sync::watch};
+use tracing::warn;
+
+use door::Door;
 
 use crate::{limits, socket::Socket};
 
@@ -35,7 +37,13 @@ pub(crate) struct Listening {
 
 impl Listening {
     /// Runs what `serve` makes of the connections of `listener`; the second argument completes when it should leave.
-    pub(crate) fn start<F, S>(name: &'static str, listener: TcpListener, env: Env, serve: F) -> Self
+    pub(crate) fn start<F, S>(
+        name: &'static str,
+        listener: TcpListener,
+        tls: Option<Arc<ServerConfig>>,
+        env: Env,
+        serve: F,
+    ) -> Self
     where
         F: FnOnce(Incoming, BoxFuture<'static, ()>) -> S,
         S: Future<Output = Result<(), tonic::transport::Error>> + Send + 'static,
@@ -45,7 +53,7 @@ impl Listening {
             .unwrap_or_else(|_| SocketAddr::from(([0, 0, 0, 0], 0)));
         let (phase, phases) = watch::channel(Phase::Serving);
         let serving = serve(
-            incoming(listener, phases.clone()),
+            incoming(Door::new(name, listener, tls), phases.clone()),
             reaches(phases, Phase::Leaving),
         );
         let task = env.spawn.spawn(
@@ -85,30 +93,13 @@ impl Listening {
     }
 }
 
-fn incoming(listener: TcpListener, phases: watch::Receiver<Phase>) -> Incoming {
-    stream::unfold((listener, phases), |(listener, phases)| async move {
-        let stream = accept(&listener).await;
-        let socket = Socket::new(stream, reaches(phases.clone(), Phase::Cut));
-        Some((Ok(socket), (listener, phases)))
+fn incoming(door: Door, phases: watch::Receiver<Phase>) -> Incoming {
+    stream::unfold((door, phases), |(mut door, phases)| async move {
+        let line = door.next().await;
+        let socket = Socket::new(line, reaches(phases.clone(), Phase::Cut));
+        Some((Ok(socket), (door, phases)))
     })
     .boxed()
-}
-
-async fn accept(listener: &TcpListener) -> TcpStream {
-    loop {
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                if let Err(error) = stream.set_nodelay(true) {
-                    debug!(%error, "a connection without nodelay");
-                }
-                return stream;
-            }
-            Err(error) => {
-                warn!(%error, "accepting failed");
-                tokio::time::sleep(limits::ACCEPT_PAUSE).await;
-            }
-        }
-    }
 }
 
 /// Completes once the phase is `phase` or later, or the listener's owner is gone.

@@ -21,7 +21,7 @@ use tower::{Layer, Service};
 use crate::status;
 
 /// Methods that are counted by name; a name made up by a caller must not become a label.
-const METHODS: [&str; 18] = [
+const METHODS: &[&str] = &[
     "/halley.v1.Broker/Publish",
     "/halley.v1.Broker/PublishBatch",
     "/halley.v1.Broker/PublishStream",
@@ -30,11 +30,18 @@ const METHODS: [&str; 18] = [
     "/halley.v1.Broker/GetChannel",
     "/halley.v1.Broker/ListChannels",
     "/halley.v1.Broker/DeleteChannel",
+    "/halley.v1.Cluster/Status",
+    "/halley.v1.Cluster/Set",
+    "/halley.v1.Cluster/Replace",
     "/halley.peer.v1.Peer/Hello",
     "/halley.peer.v1.Peer/Submit",
     "/halley.peer.v1.Peer/Read",
     "/halley.peer.v1.Peer/Barrier",
     "/halley.peer.v1.Peer/Follow",
+    "/halley.peer.v1.Raft/Ask",
+    "/halley.peer.v1.Raft/Append",
+    "/halley.peer.v1.Raft/Submit",
+    "/halley.peer.v1.Raft/Snapshot",
     "/grpc.health.v1.Health/Check",
     "/grpc.health.v1.Health/Watch",
     "/grpc.health.v1.Health/List",
@@ -125,7 +132,7 @@ struct Call {
 
 impl Call {
     fn begin(path: &str, clock: Arc<dyn Clock>) -> Self {
-        let known = METHODS.into_iter().find(|method| *method == path);
+        let known = METHODS.iter().find(|method| **method == path);
         let method = known.map_or("other", |method| method.trim_start_matches('/'));
         Self {
             method,

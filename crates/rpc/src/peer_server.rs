@@ -4,18 +4,29 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use halley_env::Env;
 use halley_log::ShardLog;
+use halley_replica::Answering;
 use tokio::net::TcpListener;
 use tonic::transport::Server;
 
-use crate::{limits, listening::Listening, observe::Observe, peer::Peer, proto::peer::peer_server};
+use crate::{
+    TlsError, TlsServer, limits,
+    listening::Listening,
+    observe::Observe,
+    peer::Peer,
+    proto::peer::{peer_server, raft_server},
+    raft::Raft,
+};
 
 /// Bounds of the peer services.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct PeerConfig {
     /// How long a call may take that does not say so itself, and the most it may ask for. 30 s.
     pub deadline: Duration,
     /// How long calls that run may take to end when the listener stops; follow streams never end by themselves. 2 s.
     pub grace: Duration,
+    /// TLS, which here is mutual: a node without a certificate by [`TlsServer::client_authority`] is refused. Plain
+    /// text without it. None.
+    pub tls: Option<TlsServer>,
 }
 
 impl Default for PeerConfig {
@@ -23,6 +34,7 @@ impl Default for PeerConfig {
         Self {
             deadline: Duration::from_secs(30),
             grace: Duration::from_secs(2),
+            tls: None,
         }
     }
 }
@@ -35,26 +47,41 @@ pub struct PeerServer {
 }
 
 impl PeerServer {
-    /// Serves `log` on `listener`. Must be called within a tokio runtime.
-    #[must_use]
+    /// Serves `log` on `listener`, and what `answering` is to other replicas if it is given: without it their calls are
+    /// refused. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`TlsError`] when [`PeerConfig::tls`] is bad.
     pub fn start(
         listener: TcpListener,
         log: Arc<dyn ShardLog>,
+        answering: Option<Arc<dyn Answering>>,
         config: PeerConfig,
         env: Env,
-    ) -> Self {
+    ) -> Result<Self, TlsError> {
+        let PeerConfig {
+            deadline,
+            grace,
+            tls,
+        } = config;
+        let tls = tls.map(|tls| tls.mutual_config()).transpose()?;
         let observe = Observe::new(Arc::clone(&env.clock));
-        let service = peer_server::PeerServer::new(Peer::new(log, config.deadline))
+        let service = peer_server::PeerServer::new(Peer::new(log, deadline))
             .max_decoding_message_size(limits::PEER_MESSAGE_BYTES_MAX)
             .max_encoding_message_size(limits::PEER_MESSAGE_BYTES_MAX);
-        let listening = Listening::start("peer listener", listener, env, |incoming, leave| {
-            let router = builder().layer(observe).add_service(service);
+        let raft = answering.map(|answering| {
+            raft_server::RaftServer::new(Raft::new(answering))
+                .max_decoding_message_size(limits::RAFT_FRAME_BYTES_MAX)
+                .max_encoding_message_size(limits::RAFT_FRAME_BYTES_MAX)
+        });
+        let listening = Listening::start("peer listener", listener, tls, env, |incoming, leave| {
+            let router = builder()
+                .layer(observe)
+                .add_service(service)
+                .add_optional_service(raft);
             router.serve_with_incoming_shutdown(incoming, leave)
         });
-        Self {
-            listening,
-            grace: config.grace,
-        }
+        Ok(Self { listening, grace })
     }
 
     /// Where it listens.
@@ -69,7 +96,7 @@ impl PeerServer {
     }
 }
 
-/// The listener's transport. Mutual TLS goes in here, as PEM bytes in [`PeerConfig`].
+/// The listener's transport.
 fn builder() -> Server {
     Server::builder()
         .initial_stream_window_size(limits::PEER_WINDOW_BYTES)

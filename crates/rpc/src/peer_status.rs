@@ -5,6 +5,8 @@
 
 use bytes::Bytes;
 use halley_log::{FollowEnd, LogError, UpstreamError};
+use halley_replica::PeerError;
+use thiserror::Error;
 use tonic::{
     Code, ConnectError, Status,
     metadata::{MetadataMap, MetadataValue},
@@ -17,6 +19,11 @@ const REASON: &str = "halley-reason";
 pub(crate) const OTHER_CLUSTER: &str = "other_cluster";
 pub(crate) const NOT_FORMED: &str = "not_formed";
 const FOLLOWER_BEHIND: &str = "follower_behind";
+
+/// Why a request is still here: its connection was gone before it was sent.
+#[derive(Debug, Error)]
+#[error("not sent")]
+pub(crate) struct NotSent(#[source] pub(crate) hyper::Error);
 
 fn reasoned(code: Code, message: impl Into<String>, reason: &'static str) -> Status {
     let mut trailers = MetadataMap::new();
@@ -66,7 +73,7 @@ pub(crate) fn of_log(error: &LogError) -> Status {
 /// Only what was provably never handed to the other node's log is `Unreachable`; a status that is not of that node's
 /// own making is `NoAnswer`.
 pub(crate) fn to_upstream_error(status: &Status) -> UpstreamError {
-    let message = || format!("{:?}: {}", status.code(), status.message());
+    let message = || in_full(status);
     if let Some(error) = log_error(status) {
         return UpstreamError::Log(error);
     }
@@ -85,8 +92,39 @@ pub(crate) fn to_upstream_error(status: &Status) -> UpstreamError {
 pub(crate) fn to_follow_end(status: &Status) -> FollowEnd {
     match reason(status) {
         Some(FOLLOWER_BEHIND) => FollowEnd::Behind,
-        _ => FollowEnd::Lost(format!("{:?}: {}", status.code(), status.message())),
+        _ => FollowEnd::Lost(in_full(status)),
     }
+}
+
+/// What a failed call to a replica means for whoever made it.
+pub(crate) fn to_peer_error(status: &Status) -> PeerError {
+    // Where there is no such service, nobody has read the question.
+    if never_sent(status) || status.code() == Code::Unimplemented {
+        return PeerError::Unreachable(in_full(status));
+    }
+    PeerError::NoAnswer(in_full(status))
+}
+
+/// A status with its causes, which are where a refused certificate or a missed sign of life is told.
+pub(crate) fn in_full(status: &Status) -> String {
+    let told = format!("{:?}: {}", status.code(), status.message());
+    with_causes(told, std::error::Error::source(status))
+}
+
+/// `told`, and of its causes whatever it does not say yet.
+pub(crate) fn with_causes(
+    mut told: String,
+    mut cause: Option<&(dyn std::error::Error + 'static)>,
+) -> String {
+    while let Some(error) = cause {
+        let text = error.to_string();
+        if !told.contains(&text) {
+            told.push_str(": ");
+            told.push_str(&text);
+        }
+        cause = error.source();
+    }
+    told
 }
 
 pub(crate) fn reason(status: &Status) -> Option<&str> {
@@ -98,11 +136,11 @@ fn log_error(status: &Status) -> Option<LogError> {
     LogError::decode(&bytes).ok()
 }
 
-/// The connection was never made: the request is still here.
+/// The connection was never made, or was gone: the request is still here.
 fn never_sent(status: &Status) -> bool {
     let mut cause = std::error::Error::source(status);
     while let Some(error) = cause {
-        if error.is::<ConnectError>() {
+        if error.is::<ConnectError>() || error.is::<NotSent>() {
             return true;
         }
         cause = error.source();

@@ -9,23 +9,22 @@ use std::{
 };
 
 use halley_env::BoxFuture;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tonic::transport::server::{Connected, TcpConnectInfo};
 
-/// A TCP connection until `cut` completes, a broken one from then on.
+use crate::line::Line;
+
+/// A connection until `cut` completes, a broken one from then on.
 pub(crate) struct Socket {
-    stream: TcpStream,
+    line: Line,
     cut: BoxFuture<'static, ()>,
     is_cut: bool,
 }
 
 impl Socket {
-    pub(crate) fn new(stream: TcpStream, cut: BoxFuture<'static, ()>) -> Self {
+    pub(crate) fn new(line: Line, cut: BoxFuture<'static, ()>) -> Self {
         Self {
-            stream,
+            line,
             cut,
             is_cut: false,
         }
@@ -46,7 +45,7 @@ fn aborted() -> io::Error {
 
 impl fmt::Debug for Socket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.stream.fmt(f)
+        self.line.fmt(f)
     }
 }
 
@@ -54,7 +53,7 @@ impl Connected for Socket {
     type ConnectInfo = TcpConnectInfo;
 
     fn connect_info(&self) -> TcpConnectInfo {
-        self.stream.connect_info()
+        self.line.tcp().connect_info()
     }
 }
 
@@ -67,7 +66,7 @@ impl AsyncRead for Socket {
         if self.poll_cut(context) {
             return Poll::Ready(Err(aborted()));
         }
-        Pin::new(&mut self.stream).poll_read(context, buffer)
+        Pin::new(&mut self.line).poll_read(context, buffer)
     }
 }
 
@@ -80,7 +79,7 @@ impl AsyncWrite for Socket {
         if self.poll_cut(context) {
             return Poll::Ready(Err(aborted()));
         }
-        Pin::new(&mut self.stream).poll_write(context, bytes)
+        Pin::new(&mut self.line).poll_write(context, bytes)
     }
 
     fn poll_write_vectored(
@@ -91,18 +90,18 @@ impl AsyncWrite for Socket {
         if self.poll_cut(context) {
             return Poll::Ready(Err(aborted()));
         }
-        Pin::new(&mut self.stream).poll_write_vectored(context, slices)
+        Pin::new(&mut self.line).poll_write_vectored(context, slices)
     }
 
     fn is_write_vectored(&self) -> bool {
-        self.stream.is_write_vectored()
+        self.line.is_write_vectored()
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(context)
+        Pin::new(&mut self.line).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(context)
+        Pin::new(&mut self.line).poll_shutdown(context)
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use halley_env::Rng;
 use halley_hub::SubscribeError;
-use halley_log::{LogError, PublishError};
+use halley_log::{AdminError, LogError, PublishError};
 use halley_shard::Refusal;
 use halley_wire::{Code, Rejection};
 use tonic::Status;
@@ -74,7 +74,7 @@ fn grpc_code(code: Code) -> tonic::Code {
         }
         Code::CursorAhead => tonic::Code::OutOfRange,
         Code::KeyConflict => tonic::Code::AlreadyExists,
-        Code::StaleKey | Code::CursorForeign => tonic::Code::FailedPrecondition,
+        Code::StaleKey | Code::CursorForeign | Code::Refused => tonic::Code::FailedPrecondition,
         Code::OutOfSequence | Code::Aborted => tonic::Code::Aborted,
         Code::PayloadTooLarge | Code::RateLimited | Code::HeadersTooLarge => {
             tonic::Code::ResourceExhausted
@@ -124,6 +124,17 @@ pub(crate) fn of_subscribe(error: &SubscribeError) -> Rejection {
         SubscribeError::CursorInvalid(_) => Code::CursorInvalid,
         SubscribeError::NotReady => Code::NoLeader,
         SubscribeError::Draining => Code::Draining,
+    };
+    Rejection::new(code, error.to_string())
+}
+
+/// What a refused command about the cluster is called.
+pub(crate) fn of_admin(error: &AdminError) -> Rejection {
+    let code = match error {
+        AdminError::Refused(_) => Code::Refused,
+        AdminError::Invalid(_) => Code::ParameterInvalid,
+        AdminError::NoLeader => Code::NoLeader,
+        AdminError::UnknownOutcome => Code::UnknownOutcome,
     };
     Rejection::new(code, error.to_string())
 }

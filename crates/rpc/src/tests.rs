@@ -1,17 +1,21 @@
 //! The services over real sockets: a node in this process, and callers that know nothing but the protocol.
 
+pub(crate) mod certificates;
+mod cluster;
 mod follow;
 mod listener;
+mod peers;
 mod publish;
 mod read;
 mod stream;
 mod subscribe;
+mod tls;
 
 use std::{sync::Arc, time::Duration};
 
 use halley_env::Env;
 use halley_hub::{Hub, HubConfig};
-use halley_log::{MemoryConfig, MemoryLog, Publisher, ShardLog};
+use halley_log::{ClusterAdmin, MemoryConfig, MemoryLog, Publisher, ShardLog};
 use halley_shard::{ClusterId, Settings, ShardCount};
 use tokio::net::TcpListener;
 use tonic::{Code, Status, transport::Channel};
@@ -45,13 +49,29 @@ impl Node {
         Self::over(log.clone(), log, config).await
     }
 
+    /// The public listener with `admin` behind its service of the cluster.
+    async fn administered(admin: Arc<dyn ClusterAdmin>) -> Self {
+        let log = memory(Settings::default());
+        Self::of(log.clone(), log, Some(admin), GrpcConfig::default()).await
+    }
+
     /// The public listener over `seam`, which leads to `log`.
     async fn over(seam: Arc<dyn ShardLog>, log: Arc<MemoryLog>, config: GrpcConfig) -> Self {
+        Self::of(seam, log, None, config).await
+    }
+
+    async fn of(
+        seam: Arc<dyn ShardLog>,
+        log: Arc<MemoryLog>,
+        admin: Option<Arc<dyn ClusterAdmin>>,
+        config: GrpcConfig,
+    ) -> Self {
         let env = Env::system();
         let hub = Hub::start(Arc::clone(&seam), env.clone(), HubConfig::default());
         let publisher = Publisher::new(seam, env.clone());
         let listener = listener().await;
-        let server = GrpcServer::start(listener, hub.clone(), publisher, config, env);
+        let server = GrpcServer::start(listener, hub.clone(), publisher, admin, config, env)
+            .expect("no TLS");
         let client = connect(&server);
         Self {
             log,

@@ -9,27 +9,39 @@ use futures_util::StreamExt;
 use halley_env::BoxFuture;
 use halley_log::{Cluster, FollowEnd, Upstream, UpstreamError, UpstreamFollow};
 use halley_shard::{ClusterId, Revision, ShardCount, ShardId};
+use hyper_util::rt::TokioIo;
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::UnboundedReceiverStream;
 use tonic::{
     Request, Response, Status, Streaming,
+    codegen::http::Uri,
     transport::{Channel, Endpoint},
 };
 
 use submissions::Submissions;
 
 use crate::{
+    TlsClient, TlsError,
+    dial::{Dial, host},
     limits, peer_status,
     proto::peer::{self, peer_client::PeerClient},
 };
 
 /// Why an address cannot be an upstream.
 #[derive(Debug, Error)]
-#[error("{address:?} is no address of an upstream: {source}")]
-pub struct EndpointError {
-    address: String,
-    source: tonic::transport::Error,
+pub enum EndpointError {
+    /// It is no host and port.
+    #[error("{address:?} is no address of an upstream: {source}")]
+    Address {
+        /// The address.
+        address: String,
+        /// Why not.
+        source: tonic::codegen::http::uri::InvalidUri,
+    },
+    /// What is configured of TLS is bad.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 /// One upstream node. Connects when first asked, and again whenever the connection is gone.
@@ -41,16 +53,28 @@ pub struct GrpcUpstream {
 }
 
 impl GrpcUpstream {
-    /// The upstream at `address` (`host:port`). Must be called within a tokio runtime; connects to nothing yet.
+    /// The upstream at `address` (`host:port`), through TLS if it is given. Must be called within a tokio runtime;
+    /// connects to nothing yet.
     ///
     /// # Errors
-    /// [`EndpointError`] when `address` is no host and port.
-    pub fn new(address: &str) -> Result<Self, EndpointError> {
-        let endpoint = endpoint(address).map_err(|source| EndpointError {
+    /// [`EndpointError`] when `address` is no host and port, or `tls` is bad.
+    pub fn new(address: &str, tls: Option<&TlsClient>) -> Result<Self, EndpointError> {
+        let uri = Uri::try_from(format!("http://{address}"));
+        let uri = uri.map_err(|source| EndpointError::Address {
             address: address.to_owned(),
             source,
         })?;
-        let client = PeerClient::new(endpoint.connect_lazy())
+        let trust = tls.map(TlsClient::trust).transpose()?;
+        if let Some(trust) = &trust {
+            trust.name_of(host(address))?;
+        }
+        let dial = Dial::new(address, trust, limits::CONNECT_WITHIN);
+        let connector = tower::service_fn(move |_: Uri| {
+            let dial = dial.clone();
+            async move { dial.connect().await.map(TokioIo::new) }
+        });
+        let channel = endpoint(uri).connect_with_connector_lazy(connector);
+        let client = PeerClient::new(channel)
             .max_decoding_message_size(limits::PEER_MESSAGE_BYTES_MAX)
             .max_encoding_message_size(limits::PEER_MESSAGE_BYTES_MAX);
         let submissions = Arc::new(Submissions::new(client.clone()));
@@ -62,16 +86,14 @@ impl GrpcUpstream {
     }
 }
 
-/// The client's transport. Mutual TLS goes in here.
-fn endpoint(address: &str) -> Result<Endpoint, tonic::transport::Error> {
-    Ok(Endpoint::from_shared(format!("http://{address}"))?
-        .connect_timeout(limits::CONNECT_WITHIN)
-        .tcp_nodelay(true)
+/// The client's transport; how long connecting may take is the dialler's affair.
+fn endpoint(uri: Uri) -> Endpoint {
+    Endpoint::from(uri)
         .initial_stream_window_size(limits::PEER_WINDOW_BYTES)
         .initial_connection_window_size(limits::PEER_CONNECTION_WINDOW_BYTES)
         .http2_keep_alive_interval(limits::PEER_KEEP_ALIVE_EVERY)
         .keep_alive_timeout(limits::PEER_KEEP_ALIVE_WITHIN)
-        .keep_alive_while_idle(true))
+        .keep_alive_while_idle(true)
 }
 
 impl fmt::Debug for GrpcUpstream {

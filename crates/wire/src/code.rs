@@ -37,6 +37,8 @@ pub enum Code {
     OutOfSequence,
     /// `aborted`
     Aborted,
+    /// `refused`: a command about the cluster that cannot be carried out as long as things stand as they do.
+    Refused,
     /// `cursor_foreign`
     CursorForeign,
     /// `payload_too_large`
@@ -65,7 +67,7 @@ pub enum Code {
 
 impl Code {
     /// Every code, in the order of the contract's list.
-    pub const ALL: [Self; 28] = [
+    pub const ALL: [Self; 29] = [
         Self::ChannelInvalid,
         Self::PatternInvalid,
         Self::CursorInvalid,
@@ -82,6 +84,7 @@ impl Code {
         Self::StaleKey,
         Self::OutOfSequence,
         Self::Aborted,
+        Self::Refused,
         Self::CursorForeign,
         Self::PayloadTooLarge,
         Self::UriTooLong,
@@ -133,6 +136,7 @@ impl Code {
             Self::StaleKey => ("stale_key", "Too old to know whether it was stored"),
             Self::OutOfSequence => ("out_of_sequence", "The previous publish is missing"),
             Self::Aborted => ("aborted", "An earlier event of the channel was refused"),
+            Self::Refused => ("refused", "Not as things stand"),
             Self::CursorForeign => ("cursor_foreign", "The cursor is of another history"),
             Self::PayloadTooLarge => ("payload_too_large", "Too large"),
             Self::UriTooLong => ("uri_too_long", "The request line is too long"),

@@ -42,6 +42,11 @@ pub(super) struct Broker(Arc<Mutex<State>>);
 impl Broker {
     /// Serves on a port of its own, as long as its runtime lives.
     pub(super) async fn start(fates: &[Fate]) -> (Self, SocketAddr) {
+        Self::serve(fates, Server::builder()).await
+    }
+
+    /// The same with a transport of the caller's.
+    pub(super) async fn serve(fates: &[Fate], mut server: Server) -> (Self, SocketAddr) {
         let broker = Self::default();
         broker.state().fates.extend(fates);
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0")
@@ -50,11 +55,7 @@ impl Broker {
         let address = listener.local_addr().expect("bound");
         let service = broker_server::BrokerServer::new(broker.clone());
         let incoming = tokio_stream::wrappers::TcpListenerStream::new(listener);
-        tokio::spawn(
-            Server::builder()
-                .add_service(service)
-                .serve_with_incoming(incoming),
-        );
+        tokio::spawn(server.add_service(service).serve_with_incoming(incoming));
         (broker, address)
     }
 

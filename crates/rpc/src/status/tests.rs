@@ -40,6 +40,7 @@ fn the_contract_names_these() {
         (Code::CursorInvalid, tonic::Code::InvalidArgument),
         (Code::Overloaded, tonic::Code::Unavailable),
         (Code::NoLeader, tonic::Code::Unavailable),
+        (Code::Refused, tonic::Code::FailedPrecondition),
         (Code::UnknownOutcome, tonic::Code::DeadlineExceeded),
     ] {
         assert_eq!(
@@ -63,6 +64,14 @@ fn errors_of_the_rooms_below_have_their_code() {
         of_subscribe(&SubscribeError::CursorForeign).code,
         Code::CursorForeign
     );
+    for (error, code) in [
+        (AdminError::Refused("why".into()), Code::Refused),
+        (AdminError::Invalid("why".into()), Code::ParameterInvalid),
+        (AdminError::NoLeader, Code::NoLeader),
+        (AdminError::UnknownOutcome, Code::UnknownOutcome),
+    ] {
+        assert_eq!(of_admin(&error), Rejection::new(code, error.to_string()));
+    }
 }
 
 #[test]

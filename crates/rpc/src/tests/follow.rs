@@ -23,7 +23,7 @@ fn cluster() -> Cluster {
 }
 
 fn upstream(server: &PeerServer) -> GrpcUpstream {
-    GrpcUpstream::new(&server.address().to_string()).expect("an address")
+    GrpcUpstream::new(&server.address().to_string(), None).expect("an address")
 }
 
 fn quick() -> PeerConfig {
@@ -49,7 +49,8 @@ async fn a_log_behind_grpc_keeps_every_promise() {
             return Subject { log, env };
         }
         let log = MemoryLog::start(config, env.clone());
-        let server = PeerServer::start(listener().await, log.clone(), quick(), env.clone());
+        let server = PeerServer::start(listener().await, log.clone(), None, quick(), env.clone())
+            .expect("no TLS");
         let remote = RemoteLog::new(vec![Arc::new(upstream(&server))], env.clone());
         servers.lock().expect("not poisoned").push((log, server));
         Subject { log: remote, env }
@@ -70,7 +71,8 @@ async fn errors_keep_their_meaning() {
         deadline: Duration::from_millis(100),
         ..quick()
     };
-    let server = PeerServer::start(listener().await, log.clone(), config, Env::system());
+    let server = PeerServer::start(listener().await, log.clone(), None, config, Env::system())
+        .expect("no TLS");
     let upstream = upstream(&server);
     assert_eq!(
         within("hello", upstream.hello(PATIENCE)).await,
@@ -117,7 +119,7 @@ async fn who_is_not_there_was_not_reached() {
     let free = listener().await;
     let address = free.local_addr().expect("bound").to_string();
     drop(free);
-    let upstream = GrpcUpstream::new(&address).expect("an address");
+    let upstream = GrpcUpstream::new(&address, None).expect("an address");
     let answer = within("an answer", upstream.hello(PATIENCE)).await;
     assert!(
         matches!(answer, Err(UpstreamError::Unreachable(_))),
@@ -133,7 +135,7 @@ async fn who_is_not_there_was_not_reached() {
     }
     let follow = within("an answer", upstream.follow(cluster(), ShardId::new(0))).await;
     assert!(follow.is_err());
-    assert!(GrpcUpstream::new("not an address").is_err());
+    assert!(GrpcUpstream::new("not an address", None).is_err());
 }
 
 #[tokio::test]
@@ -141,7 +143,7 @@ async fn who_is_silent_may_have_heard() {
     // Accepts, and says nothing.
     let silent = listener().await;
     let address = silent.local_addr().expect("bound").to_string();
-    let upstream = GrpcUpstream::new(&address).expect("an address");
+    let upstream = GrpcUpstream::new(&address, None).expect("an address");
     let short = Duration::from_millis(200);
     let answer = upstream.submit(cluster(), ShardId::new(0), vec![1].into(), short);
     let answer = within("an answer", answer).await;
@@ -160,7 +162,8 @@ async fn who_does_not_listen_is_ended() {
     };
     let env = Env::system();
     let log = MemoryLog::keeping(config, env.clone(), 16);
-    let server = PeerServer::start(listener().await, log.clone(), quick(), env.clone());
+    let server = PeerServer::start(listener().await, log.clone(), None, quick(), env.clone())
+        .expect("no TLS");
     let remote = RemoteLog::new(vec![Arc::new(upstream(&server))], env.clone());
     within("the cluster", remote.formed()).await;
     let mut following = remote.follow(ShardId::new(0));

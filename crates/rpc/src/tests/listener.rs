@@ -29,7 +29,7 @@ async fn health(node: &Node, service: &str) -> ServingStatus {
 async fn health_follows_the_drain() {
     let node = Node::start().await;
     // The listener accepts before its services are told of; the first call waits for both.
-    for service in ["", "halley.v1.Broker"] {
+    for service in ["", "halley.v1.Broker", "halley.v1.Cluster"] {
         assert_eq!(
             health(&node, service).await,
             ServingStatus::Serving,
@@ -37,7 +37,7 @@ async fn health_follows_the_drain() {
         );
     }
     node.server.drain().await;
-    for service in ["", "halley.v1.Broker"] {
+    for service in ["", "halley.v1.Broker", "halley.v1.Cluster"] {
         assert_eq!(
             health(&node, service).await,
             ServingStatus::NotServing,
@@ -49,7 +49,7 @@ async fn health_follows_the_drain() {
 }
 
 #[tokio::test]
-async fn reflection_lists_the_broker() {
+async fn reflection_lists_the_public_services() {
     let node = Node::start().await;
     let request = ServerReflectionRequest {
         host: String::new(),
@@ -74,7 +74,9 @@ async fn reflection_lists_the_broker() {
         .iter()
         .map(|service| service.name.as_str())
         .collect();
-    assert!(names.contains(&"halley.v1.Broker"), "{names:?}");
+    for public in ["halley.v1.Broker", "halley.v1.Cluster"] {
+        assert!(names.contains(&public), "{names:?}");
+    }
     assert!(!names.contains(&"halley.peer.v1.Peer"), "{names:?}");
     node.stop().await;
 }

@@ -86,8 +86,9 @@ async fn results_come_in_order_through_an_edge() {
         grace: Duration::from_millis(20),
         ..PeerConfig::default()
     };
-    let peer = PeerServer::start(listener().await, log.clone(), config, Env::system());
-    let upstream = GrpcUpstream::new(&peer.address().to_string()).expect("an address");
+    let peer = PeerServer::start(listener().await, log.clone(), None, config, Env::system())
+        .expect("no TLS");
+    let upstream = GrpcUpstream::new(&peer.address().to_string(), None).expect("an address");
     let remote = RemoteLog::new(vec![Arc::new(upstream)], Env::system());
     within("the cluster", remote.formed()).await;
     let node = Node::over(remote.clone(), log, GrpcConfig::default()).await;
