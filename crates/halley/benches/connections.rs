@@ -17,7 +17,7 @@ const BEFORE: usize = 200;
 const COUNTED: usize = 5_000;
 
 fn main() {
-    let dev = Dev::start(&["--no-stocks"]);
+    let dev = Dev::start(&["--nodes", "1", "--no-stocks"]);
     let node = &dev.nodes[0];
     let mut held: Vec<TcpStream> = (0..BEFORE).map(|_| subscribe(http(node))).collect();
     let before = resident(&node["pid"]);

@@ -23,7 +23,7 @@ fn main() {
         println!("latency: run `cargo xtask test` first, it installs the browser clients");
         return;
     }
-    let dev = Dev::start(&["--edges", "1"]);
+    let dev = Dev::start(&["--nodes", "1", "--edges", "1"]);
     let base = |node: &Value| format!("http://{}", http(node));
     let mut node = Command::new("node");
     node.env("HALLEY_TEST_CLIENTS", &clients)

@@ -48,6 +48,8 @@ pub(crate) enum Command {
     History(History),
     /// Lists channels
     Channels(Channels),
+    /// Shows the cluster, and changes what people decide about it
+    Cluster(Cluster),
     /// Asks a node whether it lives, is ready, or passes an event through
     Check(Check),
     /// Does nothing for some seconds (for hooks in images without a shell)
@@ -56,13 +58,13 @@ pub(crate) enum Command {
 
 #[derive(Debug, Args)]
 pub(crate) struct Dev {
-    /// Replicas to run; more than one comes with the next release
-    #[arg(long, default_value_t = 1, value_name = "COUNT")]
+    /// Replicas to run, 1 to 7
+    #[arg(long, default_value_t = 3, value_name = "COUNT")]
     pub(crate) nodes: u16,
     /// Edges to run
     #[arg(long, default_value_t = 0, value_name = "COUNT")]
     pub(crate) edges: u16,
-    /// Directory for what nodes store; comes with the next release
+    /// Directory for what nodes store, found again by the next run; without it everything is gone at the end
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
     /// Node i listens on N+10i to N+10i+3 (http, grpc, peer, ops) instead of 8080+i, 9090+i, 7400+i, 9100+i
@@ -197,6 +199,58 @@ pub(crate) struct Channels {
     pub(crate) pattern: String,
     #[command(flatten)]
     pub(crate) server: Server,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Cluster {
+    #[command(subcommand)]
+    pub(crate) command: ClusterCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ClusterCommand {
+    /// Prints members, groups and settings, and why something waits
+    Status(Server),
+    /// Changes a replicated setting
+    Set(ClusterSet),
+    /// Puts a node in the place of a member whose disk is gone
+    Replace(ClusterReplace),
+    /// Sets aside what a formation cut short has left on the disk of a stopped node
+    Form(ClusterForm),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClusterSet {
+    /// Setting, as in the settings file: retention.events_max
+    pub(crate) key: String,
+    /// Value, as on the command line of `serve`
+    #[arg(allow_hyphen_values = true)]
+    pub(crate) value: String,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClusterReplace {
+    /// The member whose disk is gone: its name, or its id where two nodes have the name
+    pub(crate) old: String,
+    /// The node that takes its place: its name or id
+    pub(crate) new: String,
+    #[command(flatten)]
+    pub(crate) server: Server,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ClusterForm {
+    /// Renames the node's directory, so that its next start is that of a new node; deletes nothing
+    #[arg(long, required = true)]
+    pub(crate) reset: bool,
+    /// Data directory of the node
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: PathBuf,
+    /// Also when the node's log holds something: events may be lost to the cluster
+    #[arg(long)]
+    pub(crate) even_with_data: bool,
 }
 
 #[derive(Debug, Args)]

@@ -62,11 +62,16 @@ impl Failure {
 /// Exit code of an error inside: a supervisor starts the program again.
 pub(crate) const INTERNAL: u8 = 70;
 
-/// From now on a panic of any task ends the process: a node with a dead part must not look alive.
-pub(crate) fn on_panic() {
+/// From now on a panic of any task ends the process, after `last`: a node with a dead part must not look alive.
+pub(crate) fn on_panic(last: impl Fn() + Send + Sync + 'static) {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
         report(panic);
+        // A damaged catalogue is made anew.
+        if halley_store::Catalogue::catches_panics() {
+            return;
+        }
+        last();
         std::process::exit(i32::from(INTERNAL));
     }));
 }

@@ -7,12 +7,14 @@ mod cli;
 mod compose;
 mod dev;
 mod exit;
+mod exits;
 mod output;
 mod probe;
 mod serve;
 mod settings;
 mod signals;
 mod telemetry;
+mod tls;
 mod verbs;
 mod view;
 
@@ -51,6 +53,7 @@ async fn run(command: Command, output: Output) -> Result<(), Failure> {
         Command::Subscribe(subscribe) => verbs::subscribe::run(subscribe, output).await,
         Command::History(history) => verbs::history::run(history, output).await,
         Command::Channels(channels) => verbs::channels::run(channels, output).await,
+        Command::Cluster(cluster) => verbs::cluster::run(cluster, output).await,
         Command::Check(check) => verbs::check::run(check, output).await,
         Command::Sleep(sleep) => {
             tokio::time::sleep(std::time::Duration::from_secs_f64(sleep.seconds)).await;

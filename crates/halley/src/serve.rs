@@ -1,14 +1,15 @@
 //! `halley serve`: one node, from its settings to its drain.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use halley_env::Env;
+use halley_env::{Disk, Env, SystemDisk};
 use halley_log::Role;
 
 use crate::{
     cli,
     compose::{ComposeError, Node},
     exit::{self, Failure},
+    exits::Exits,
     settings::{self, Settings},
     signals::Signals,
     telemetry,
@@ -25,11 +26,17 @@ pub(crate) async fn run(serve: &cli::Serve) -> Result<(), Failure> {
     let settings = settings::load(serve.config.as_deref(), settings::variables(), &serve.flags)
         .map_err(|error| Failure::Usage(error.to_string()))?;
     telemetry::start(&settings)?;
-    exit::on_panic();
-    let mut signals = signals(serve.exit_with_parent)?;
     let env = Env::system();
+    let disk: Arc<dyn Disk> = Arc::new(SystemDisk);
+    let data = settings
+        .replica
+        .as_ref()
+        .map(|replica| replica.data.as_path());
+    let exits = Exits::open(data, Arc::clone(&disk), Arc::clone(&env.clock));
+    watch_over(Arc::clone(&exits));
+    let mut signals = signals(serve.exit_with_parent)?;
     let metrics = halley_ops::install_metrics();
-    let node = Node::start(&settings, metrics, &env)
+    let node = Node::start(&settings, exits, disk, metrics, &env)
         .await
         .map_err(|error| refused(&error))?;
     announce(&settings, node.listeners());
@@ -52,6 +59,15 @@ pub(crate) async fn run(serve: &cli::Serve) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Notes panics among the ends, and raises the alarm over those of before.
+fn watch_over(exits: Arc<Exits>) {
+    let check = exits.check();
+    if !check.ok {
+        tracing::error!(reason = check.detail, "this node stays unready");
+    }
+    exit::on_panic(move || exits.note());
+}
+
 fn signals(with_parent: bool) -> Result<Signals, Failure> {
     let failed = |error| Failure::Internal(format!("signals cannot be received: {error}"));
     let signals = Signals::listen().map_err(failed)?;
@@ -68,8 +84,12 @@ fn signals(with_parent: bool) -> Result<Signals, Failure> {
 /// A taken port may be free again at the next start: that is for a supervisor, exit code 70.
 fn refused(error: &ComposeError) -> Failure {
     match error {
-        ComposeError::Listener { .. } => Failure::Internal(error.to_string()),
-        ComposeError::Upstream { .. } => Failure::Usage(error.to_string()),
+        ComposeError::Listener { .. } | ComposeError::Replica(_) => {
+            Failure::Internal(error.to_string())
+        }
+        ComposeError::Upstream { .. } | ComposeError::Tls { .. } | ComposeError::TlsFile(_) => {
+            Failure::Usage(error.to_string())
+        }
     }
 }
 
@@ -80,9 +100,6 @@ fn announce(settings: &Settings, listeners: &[(&'static str, SocketAddr)]) {
     };
     for (listener, address) in listeners {
         tracing::info!(node = settings.name, listener, %address, "listening");
-    }
-    if settings.role == Role::Replica {
-        tracing::info!("events are in memory only: they are gone when this node ends");
     }
     tracing::info!(
         node = settings.name,

@@ -12,7 +12,13 @@ use crate::{
 /// # Errors
 /// [`Failure::Usage`] when `log.level` is no filter.
 pub(crate) fn start(settings: &Settings) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&settings.log_level).map_err(|error| {
+    // Raft's own complaints about peers that are away come many times a second, and this program says them once.
+    let level = if settings.log_level.contains("openraft") {
+        settings.log_level.clone()
+    } else {
+        format!("{},openraft=error", settings.log_level)
+    };
+    let filter = EnvFilter::try_new(&level).map_err(|error| {
         Failure::Usage(format!(
             "`log.level` is `{}`: {error}; levels are error, warn, info, debug and trace",
             settings.log_level

@@ -1,14 +1,23 @@
 //! This node's condition, as its parts say: what `/readyz` answers.
 //!
-//! Invariant: readiness is latched. A node that was ready stays so until it drains, also while its log is
-//! out of reach: its readers keep their sockets, and turning every node away would help nobody.
+//! Invariant: a node that was ready is not turned away because its log is out of reach: its readers keep their
+//! sockets, and turning every node away would help nobody. Parts that must be mended say so themselves.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    fmt::Debug,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use halley_log::{Check, NodeStatus, NodeView, Role, ShardLog};
+
+/// A part with checks of its own.
+pub(crate) trait Checked: Debug + Send + Sync {
+    /// What readiness asks of it, as it stands now.
+    fn checks(&self) -> Vec<Check>;
+}
 
 /// The parts that are asked.
 #[derive(Debug)]
@@ -16,6 +25,7 @@ pub(crate) struct View {
     node: String,
     role: Role,
     log: Arc<dyn ShardLog>,
+    parts: Vec<Arc<dyn Checked>>,
     started: AtomicBool,
     formed: AtomicBool,
     draining: AtomicBool,
@@ -23,12 +33,18 @@ pub(crate) struct View {
 
 impl View {
     /// A node that is neither started nor formed.
-    pub(crate) fn new(node: String, role: Role, log: Arc<dyn ShardLog>) -> Self {
+    pub(crate) fn new(
+        node: String,
+        role: Role,
+        log: Arc<dyn ShardLog>,
+        parts: Vec<Arc<dyn Checked>>,
+    ) -> Self {
         let [started, formed, draining] = [false; 3].map(AtomicBool::new);
         Self {
             node,
             role,
             log,
+            parts,
             started,
             formed,
             draining,
@@ -82,11 +98,13 @@ impl View {
 
 impl NodeView for View {
     fn status(&self) -> NodeStatus {
+        let mut checks = vec![self.log_check(), self.listeners_check()];
+        checks.extend(self.parts.iter().flat_map(|part| part.checks()));
         NodeStatus {
             node: self.node.clone(),
             role: self.role,
             draining: self.draining.load(Ordering::Relaxed),
-            checks: vec![self.log_check(), self.listeners_check()],
+            checks,
         }
     }
 }

@@ -5,10 +5,10 @@ mod support;
 use std::net::TcpListener;
 
 use rustix::process::Signal;
-use serde_json::Value;
+use serde_json::{Value, json};
 use support::{
     http, ports,
-    process::{Dev, Node, Process, halley, lives, run, send, stderr, stdout},
+    process::{Dev, Node, Process, Scratch, halley, lives, run, send, stderr, stdout},
     until,
 };
 
@@ -28,6 +28,7 @@ async fn help_and_version_are_on_standard_output() {
         "subscribe",
         "history",
         "channels",
+        "cluster",
         "check",
         "sleep",
         "70",
@@ -49,14 +50,8 @@ async fn what_cannot_be_meant_is_exit_code_2() {
     for (arguments, said) in [
         (&[][..], "Usage"),
         (&["fly"], "unrecognized subcommand"),
-        (
-            &["dev", "--nodes", "3"],
-            "replication comes with the next release",
-        ),
-        (
-            &["dev", "--data", "/var/lib/halley"],
-            "comes with the next release",
-        ),
+        (&["dev", "--nodes", "8"], "1 to 7"),
+        (&["dev", "--data", "/dev/null/halley"], "/dev/null/halley"),
         (
             &["dev", "--base-port", "65530", "--edges", "1"],
             "--base-port",
@@ -68,8 +63,28 @@ async fn what_cannot_be_meant_is_exit_code_2() {
         (&["serve", "--shards", "17"], "1 to 16"),
         (&["serve", "--role", "edge"], "upstream"),
         (&["serve", "--listen-grpc", "0.0.0.0:0"], "--insecure"),
-        (&["serve", "--listen-peer", "0.0.0.0:0"], "next release"),
-        (&["serve", "--log-level", "loud=very"], "log.level"),
+        (&["serve", "--listen-peer", "0.0.0.0:0"], "tls.peer"),
+        (&["serve"], "data.directory"),
+        (&["serve", "--data-directory", "/d"], "bootstrap.members"),
+        (
+            &[
+                "serve",
+                "--role=edge",
+                "--upstream=a:1",
+                "--log-level=loud=very",
+            ],
+            "log.level",
+        ),
+        (
+            &[
+                "serve",
+                "--role=edge",
+                "--upstream=a:1",
+                "--tls-grpc-key=/nowhere/key",
+                "--tls-grpc-certificate=/nowhere/pem",
+            ],
+            "/nowhere/",
+        ),
         (
             &["serve", "--config", "/nowhere/halley.toml"],
             "/nowhere/halley.toml",
@@ -124,7 +139,8 @@ async fn a_taken_port_is_named() {
         assert!(text.contains(said), "`{said}` is missing in:\n{text}");
     }
     let address = format!("127.0.0.1:{}", base + 2);
-    let output = run(&["serve", "--listen-http", &address]).await;
+    let edge = ["serve", "--role=edge", "--upstream=127.0.0.1:1"];
+    let output = run(&[&edge[..], &["--listen-http", &address]].concat()).await;
     assert_eq!(output.status.code(), Some(70));
     assert!(stderr(&output).contains(&address), "{}", stderr(&output));
 }
@@ -270,13 +286,15 @@ async fn dev_announces_its_nodes_and_ends_them_all() {
             .collect()
     };
     let announced = line(&dev.line);
-    let mut expected = ["name", "role", "http", "grpc", "ops", "pid"]
+    let mut expected = ["name", "role", "http", "grpc", "ops", "pid", "data"]
         .map(String::from)
         .to_vec();
     expected.sort();
     let mut given = keys(&announced["nodes"][0]);
     given.sort();
     assert_eq!(given, expected);
+    let data = dev.nodes[0].data.clone().expect("a replica stores");
+    assert!(data.is_dir() && dev.nodes[1].data.is_none());
     for (index, node) in dev.nodes.iter().enumerate() {
         let step = u16::try_from(index).expect("few") * 10;
         assert_eq!(node.http.port(), dev.nodes[0].http.port() + step);
@@ -305,6 +323,48 @@ async fn dev_announces_its_nodes_and_ends_them_all() {
     assert_eq!(answer.json()["events"][0]["type"], "quote");
     assert_eq!(answer.header("access-control-allow-origin"), Some("*"));
     assert_eq!(dev.stop().await.code(), Some(0));
+    assert!(!data.exists(), "a directory of its own goes with dev");
+}
+
+#[tokio::test]
+async fn dev_runs_three_replicas_that_lose_nothing_and_resumes_them() {
+    let data = Scratch::new();
+    let more = [
+        "--data",
+        data.text(),
+        "--no-stocks",
+        "--restart-after-ms",
+        "600000",
+    ];
+    let dev = Dev::cluster(3, 0, &more).await;
+    let names: Vec<_> = dev.nodes.iter().map(|node| node.name.as_str()).collect();
+    assert_eq!(names, ["n1", "n2", "n3"]);
+    let publish = async |through: usize, key: &str| {
+        let at = dev.nodes[through].http;
+        until(&format!("{key} is acknowledged"), async || {
+            http::publish(at, "/dev/kept", key, &json!(key)).await.ok()
+        })
+        .await
+    };
+    assert_eq!(publish(0, "one").await, 1);
+    // Whoever led: two of three go on, also when the first is killed.
+    send(dev.nodes[0].pid, Signal::KILL);
+    assert_eq!(publish(1, "two").await, 2);
+    assert_eq!(publish(2, "three").await, 3);
+    assert_eq!(dev.stop().await.code(), Some(0));
+
+    // On other ports, with the same disks; the killed one catches up.
+    let dev = Dev::cluster(3, 0, &more).await;
+    for node in &dev.nodes {
+        let path = "/v1/history/dev/kept?consistency=linearizable";
+        let answer = http::get(node.http, path, &[]).await.expect("an answer");
+        let events = answer.json()["events"].as_array().map(Vec::len);
+        assert_eq!(events, Some(3), "{}: {:?}", node.name, answer.body);
+    }
+    assert_eq!(dev.stop().await.code(), Some(0));
+    let output = run(&["dev", "--data", data.text(), "--nodes", "1"]).await;
+    assert_eq!(output.status.code(), Some(2));
+    assert!(stderr(&output).contains("--nodes 3"), "{}", stderr(&output));
 }
 
 #[tokio::test]
@@ -334,7 +394,7 @@ async fn quotes_go_on_after_the_replica_was_killed() {
         (!lives(replica.pid)).then_some(())
     })
     .await;
-    // Its memory is gone: what comes now are new quotes, in a new cluster, through the same edge.
+    // Its disk is not gone: new quotes follow the old ones, through the same edge.
     until("quotes through the edge again", async || {
         let path = "/v1/poll?channel=/demo/stocks/*&since=latest&wait=1";
         let answer = http::get(edge.http, path, &[]).await.ok()?;
@@ -348,7 +408,9 @@ async fn quotes_go_on_after_the_replica_was_killed() {
 
 #[tokio::test]
 async fn nodes_do_not_outlive_a_killed_dev() {
-    let mut dev = Dev::start(1, &["--no-stocks"]).await;
+    // A killed `dev` leaves its directory behind.
+    let data = Scratch::new();
+    let mut dev = Dev::start(1, &["--no-stocks", "--data", data.text()]).await;
     dev.process.kill();
     for node in &dev.nodes {
         until("the end of an orphan", async || {
@@ -361,7 +423,16 @@ async fn nodes_do_not_outlive_a_killed_dev() {
 #[tokio::test]
 async fn dev_tells_people_what_to_do() {
     let base = ports::free(2);
-    let arguments = ["dev", "--edges", "1", "--base-port", &base.to_string()];
+    let base_port = base.to_string();
+    let arguments = [
+        "dev",
+        "--nodes",
+        "1",
+        "--edges",
+        "1",
+        "--base-port",
+        &base_port,
+    ];
     let path = std::env::temp_dir().join(format!("halley-dev-{}.txt", std::process::id()));
     let mut command = halley(&arguments);
     command.stdout(std::fs::File::create(&path).expect("creates"));
@@ -375,7 +446,7 @@ async fn dev_tells_people_what_to_do() {
         format!("curl -d '{{\"text\":\"hello\"}}' http://127.0.0.1:{base}/v1/publish/chat/lobby"),
         format!("curl -N http://127.0.0.1:{}/v1/sse/chat/lobby", base + 10),
         format!("http://127.0.0.1:{}/demo/stocks", base + 10),
-        "in memory only".into(),
+        "gone when this command ends".into(),
     ] {
         assert!(text.contains(&said), "`{said}` is missing in:\n{text}");
     }

@@ -9,14 +9,14 @@
 mod support;
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Output, Stdio},
 };
 
 use serde_json::{Value, json};
 use support::{
     http,
-    process::{Dev, Node, stderr, stdout},
+    process::{Dev, Node, Scratch, stderr, stdout},
     within,
 };
 use tokio::{
@@ -52,21 +52,31 @@ fn script(name: &str) -> String {
     format!("{}/tests/clients/{name}", env!("CARGO_MANIFEST_DIR"))
 }
 
-async fn run(program: &str, folder: &PathBuf, arguments: &[&str]) -> Output {
+fn command(program: &str, folder: &Path) -> Command {
     let mut command = Command::new(program);
     command
-        .args(arguments)
         .env("HALLEY_TEST_CLIENTS", folder)
         .env("HALLEY_TEST_CHROMIUM", CHROMIUM)
         .env("PYTHONPATH", folder.join("python"))
         .stdin(Stdio::null())
         .kill_on_drop(true);
-    let output = within(program, command.output())
+    command
+}
+
+async fn run(program: &str, folder: &Path, arguments: &[&str]) -> Output {
+    let mut command = command(program, folder);
+    command.args(arguments);
+    finish(command).await
+}
+
+async fn finish(mut command: Command) -> Output {
+    let line = format!("{:?}", command.as_std());
+    let output = within(&line, command.output())
         .await
         .expect("the program starts");
     assert!(
         output.status.success(),
-        "{program} {arguments:?} ({}):\n{}{}",
+        "{line} ({}):\n{}{}",
         output.status,
         stdout(&output),
         stderr(&output)
@@ -264,44 +274,71 @@ async fn grpcio_needs_nothing_but_reflection() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn chromium_shows_the_demo() {
-    let Some(folder) = folder("chromium", &["node", CHROMIUM]) else {
-        return;
-    };
+/// The folder with what drives Chromium; `None`, and a line that says why, when it is not there.
+fn chromium() -> Option<PathBuf> {
+    let folder = folder("chromium", &["node", CHROMIUM])?;
     if !folder.join("node_modules/playwright-core").exists() {
         println!("SKIPPED chromium: the package playwright-core is not installed");
-        return;
+        return None;
     }
-    let dev = Dev::start(1, &[]).await;
-    let name = format!("halley-chromium-{}", std::process::id());
-    let profile = std::env::temp_dir().join(name);
-    std::fs::create_dir_all(&profile).expect("a new folder");
-    let edge = &dev.nodes[1];
-    let url = format!("http://{}/demo/stocks", edge.http);
-    let screenshot = std::env::var("HALLEY_TEST_SCREENSHOT").ok();
+    Some(folder)
+}
+
+/// Opens the demo of `url` in Chromium, with `kills` of nodes; what the page itself counted.
+async fn watch_demo(folder: &Path, url: &str, kills: &Value, screenshot: Option<&str>) -> Value {
+    let profile = Scratch::new();
+    std::fs::create_dir_all(profile.path()).expect("a new folder");
+    let mut command = command("node", folder);
+    command.env("HALLEY_TEST_KILLS", kills.to_string());
     let script = script("stocks.mjs");
-    let mut arguments = vec![script.as_str(), &url, profile.to_str().expect("text")];
-    arguments.extend(screenshot.as_deref());
-    let output = run("node", &folder, &arguments).await;
-    std::fs::remove_dir_all(&profile).expect("cleans up");
-    let report: Value = serde_json::from_str(&stdout(&output)).expect("a line of JSON");
+    command.args([script.as_str(), url, profile.text()]);
+    command.args(screenshot);
+    let report = stdout(&finish(command).await);
     println!("{report}");
-    assert_eq!(report["node"], edge.name);
+    serde_json::from_str(&report).expect("a line of JSON")
+}
+
+/// What the page says when all is well.
+fn check_demo(report: &Value) {
     for figure in ["missing", "repeated", "gaps"] {
         assert_eq!(report[figure], "0", "{figure}: {report}");
     }
     assert_eq!(report["faults"], json!([]), "{report}");
-    assert_eq!(
-        report["moved"].as_array().map(Vec::len),
-        Some(8),
-        "{report}"
-    );
-    assert!(
-        report["delay"]
-            .as_str()
-            .is_some_and(|delay| delay.parse::<u64>().is_ok()),
-        "{report}"
-    );
+    let moved = report["moved"].as_array().map(Vec::len);
+    assert_eq!(moved, Some(8), "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn chromium_shows_the_demo() {
+    let Some(folder) = chromium() else {
+        return;
+    };
+    let dev = Dev::start(1, &[]).await;
+    let edge = &dev.nodes[1];
+    let url = format!("http://{}/demo/stocks", edge.http);
+    let screenshot = std::env::var("HALLEY_TEST_SCREENSHOT").ok();
+    let report = watch_demo(&folder, &url, &json!({}), screenshot.as_deref()).await;
+    assert_eq!(report["node"], edge.name);
+    check_demo(&report);
+    let delay = report["delay"].as_str().map(str::parse::<u64>);
+    assert!(matches!(delay, Some(Ok(_))), "{report}");
+    assert_eq!(dev.stop().await.code(), Some(0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_demo_stays_whole_while_its_nodes_are_killed() {
+    let Some(folder) = chromium() else {
+        return;
+    };
+    let dev = Dev::cluster(3, 0, &["--restart-after-ms", "200"]).await;
+    let kills = dev
+        .nodes
+        .iter()
+        .map(|node| (node.name.clone(), json!(node.pid)));
+    let url = format!("http://{}/demo/stocks", dev.nodes[0].http);
+    let report = watch_demo(&folder, &url, &Value::Object(kills.collect()), None).await;
+    check_demo(&report);
+    let killed = report["killed"].as_array().map(Vec::len);
+    assert_eq!(killed, Some(3), "{report}");
     assert_eq!(dev.stop().await.code(), Some(0));
 }

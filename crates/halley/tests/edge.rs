@@ -182,7 +182,32 @@ async fn an_edge_survives_the_loss_and_return_of_its_upstream() {
         lost.body
     );
 
-    // A replica in memory comes back as another cluster: the old cursor is told so, and everything goes on.
+    // It comes back with its disk: the old cursor goes on behind the first event.
+    replica.start_again();
+    replica.ready().await;
+    until("a publish through the edge", async || {
+        http::publish(edge.at.http, "/edge/lost", "back", &json!("back"))
+            .await
+            .ok()
+    })
+    .await;
+    until("the old cursor goes on", async || {
+        let opened = sse::Stream::open(edge.at.http, path, Some(&first.id)).await;
+        let mut stream = opened.ok()?;
+        loop {
+            let event = stream.next().await?;
+            assert_ne!(event.kind, "gap", "{}", event.data);
+            if event.kind == "message" {
+                assert_eq!(event.json()["offset"], 2);
+                return Some(());
+            }
+        }
+    })
+    .await;
+
+    // With an empty disk it is another cluster: the old cursor is told so, and everything goes on.
+    replica.process.kill();
+    replica.data.wipe();
     replica.start_again();
     replica.ready().await;
     until("a publish through the edge", async || {

@@ -1,8 +1,17 @@
 //! The settings of the http listener, with the contract's defaults.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
 use halley_shard::limits::PAYLOAD_BYTES_DEFAULT;
+
+/// A node as demo pages know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OtherNode {
+    /// Its name.
+    pub name: String,
+    /// Its http listener, which must allow the pages of this one (CORS).
+    pub http: SocketAddr,
+}
 
 /// What may be set about the http listener. [`HttpConfig::default`] is the public contract.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,6 +23,8 @@ pub struct HttpConfig {
     pub cors_origins: Vec<String>,
     /// Whether `/demo/…` is served.
     pub demos: bool,
+    /// Nodes that demo pages go on with when this one is gone; with it or without it.
+    pub nodes: Vec<OtherNode>,
     /// Bytes of one event's payload, at most 256 KiB.
     pub payload_bytes_max: usize,
     /// Bytes of a request's body.
@@ -48,6 +59,7 @@ impl Default for HttpConfig {
             node: "halley".to_owned(),
             cors_origins: Vec::new(),
             demos: false,
+            nodes: Vec::new(),
             payload_bytes_max: PAYLOAD_BYTES_DEFAULT,
             body_bytes_max: halley_wire::limits::BODY_BYTES_MAX,
             request_line_bytes_max: 8 * 1024,

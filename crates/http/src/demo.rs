@@ -23,11 +23,13 @@ const HTML: HeaderValue = HeaderValue::from_static("text/html; charset=utf-8");
 const CSS: HeaderValue = HeaderValue::from_static("text/css; charset=utf-8");
 const JS: HeaderValue = HeaderValue::from_static("text/javascript; charset=utf-8");
 
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
-                      img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'self'";
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; \
+                      base-uri 'none'; form-action 'none'; frame-ancestors 'self'; connect-src 'self'";
 
 /// Where the node's name goes in a page.
 const NODE: &str = "{{node}}";
+/// Where the nodes go that a page may connect to.
+const NODES: &str = "{{nodes}}";
 /// Where the index's link to the demos goes.
 const DEMOS: &str = "{{demos}}";
 
@@ -38,12 +40,8 @@ pub(crate) fn index(config: &HttpConfig) -> Answer {
     } else {
         "<li>Demos are off on this node.</li>"
     };
-    page_of(
-        HTML,
-        INDEX_HTML
-            .replace(NODE, &escape(&config.node))
-            .replace(DEMOS, demos),
-    )
+    let page = INDEX_HTML.replace(NODE, &escape(&config.node));
+    page_of(config, HTML, page.replace(DEMOS, demos))
 }
 
 /// A page below `/demo`.
@@ -52,20 +50,37 @@ pub(crate) fn page(config: &HttpConfig, path: &str) -> Result<Answer, Reject> {
         return Err(Reject::new(Code::NotFound, "demos are off on this node"));
     }
     match path {
-        "/stocks" | "/stocks/" => Ok(page_of(
-            HTML,
-            STOCKS_HTML.replace(NODE, &escape(&config.node)),
-        )),
-        "/stocks.css" => Ok(page_of(CSS, STOCKS_CSS.to_owned())),
-        "/stocks.js" => Ok(page_of(JS, STOCKS_JS.to_owned())),
+        "/stocks" | "/stocks/" => {
+            let page = STOCKS_HTML.replace(NODE, &escape(&config.node));
+            Ok(page_of(config, HTML, page.replace(NODES, &nodes(config))))
+        }
+        "/stocks.css" => Ok(page_of(config, CSS, STOCKS_CSS.to_owned())),
+        "/stocks.js" => Ok(page_of(config, JS, STOCKS_JS.to_owned())),
         _ => Err(Reject::new(Code::NotFound, "there is no such demo")),
     }
 }
 
-fn page_of(content_type: HeaderValue, body: String) -> Answer {
+/// The nodes as a page reads them: `NAME=HOST:PORT`, separated by white space.
+fn nodes(config: &HttpConfig) -> String {
+    let nodes = config.nodes.iter();
+    let nodes = nodes.map(|node| format!("{}={}", escape(&node.name), node.http));
+    nodes.collect::<Vec<_>>().join(" ")
+}
+
+/// What pages may load and connect to: this node, and those that they go on with.
+fn policy(config: &HttpConfig) -> HeaderValue {
+    let others = config
+        .nodes
+        .iter()
+        .map(|node| format!(" http://{}", node.http));
+    let policy = others.fold(POLICY.to_owned(), |policy, other| policy + &other);
+    HeaderValue::try_from(policy).expect("socket addresses are visible ASCII")
+}
+
+fn page_of(config: &HttpConfig, content_type: HeaderValue, body: String) -> Answer {
     let mut answer = whole(StatusCode::OK, content_type, body);
     let headers = answer.headers_mut();
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
+    headers.insert(CONTENT_SECURITY_POLICY, policy(config));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     answer
@@ -90,6 +105,7 @@ fn escape(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::OtherNode;
 
     #[test]
     fn a_node_name_cannot_leave_its_place() {
@@ -103,7 +119,9 @@ mod tests {
     #[test]
     fn pages_load_nothing_from_elsewhere() {
         for asset in [STOCKS_HTML, STOCKS_CSS, STOCKS_JS, INDEX_HTML] {
-            let outside = asset.replace("http://www.w3.org/2000/svg", "");
+            let outside = asset
+                .replace("http://www.w3.org/2000/svg", "")
+                .replace("`http://${", "");
             assert!(!outside.contains("http://") && !outside.contains("https://"));
         }
     }
@@ -118,5 +136,24 @@ mod tests {
         config.demos = true;
         assert!(page(&config, "/stocks").is_ok() && page(&config, "/stocks.js").is_ok());
         assert!(page(&config, "/x").is_err() && page(&config, "").is_err());
+    }
+
+    #[test]
+    fn a_page_may_go_on_with_the_nodes_it_is_told() {
+        let mut config = HttpConfig {
+            demos: true,
+            ..HttpConfig::default()
+        };
+        assert!(STOCKS_HTML.contains(NODES) && policy(&config) == POLICY);
+        config.nodes = ["127.0.0.1:8080", "[::1]:8081"]
+            .map(|address| OtherNode {
+                name: format!("n{}", address.len()),
+                http: address.parse().expect("an address"),
+            })
+            .into();
+        assert_eq!(nodes(&config), "n14=127.0.0.1:8080 n10=[::1]:8081");
+        let policy = policy(&config);
+        let policy = policy.to_str().expect("is ASCII");
+        assert!(policy.ends_with("connect-src 'self' http://127.0.0.1:8080 http://[::1]:8081"));
     }
 }

@@ -27,5 +27,5 @@ mod route;
 mod server;
 mod socket;
 
-pub use config::HttpConfig;
+pub use config::{HttpConfig, OtherNode};
 pub use server::HttpServer;

@@ -26,6 +26,8 @@ pub struct ReplicaConfig {
     pub disk: DiskBounds,
     /// What is kept of the log in files and in memory.
     pub keeping: Keeping,
+    /// Keeps a catalogue of snapshots and local statistics beside them. Only where the disk is the machine's own.
+    pub catalogue: bool,
 }
 
 /// What is kept of the log in files and in memory.

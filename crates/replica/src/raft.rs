@@ -3,10 +3,12 @@
 //!
 //! Invariant: nothing of openraft's leaves this module and [`crate::group`].
 
+mod deterministic;
 pub(crate) mod log;
 pub(crate) mod machine;
 pub(crate) mod message;
 pub(crate) mod network;
+mod ordered_watch;
 
 use std::{cmp::Ordering, fmt, future::Future, hash::Hash, marker::PhantomData};
 
@@ -16,8 +18,9 @@ use openraft::{
     AnyError, AsyncRuntime, EmptyNode, EntryPayload, RaftTypeConfig,
     impls::{InlineBatch, OneshotResponder, leader_id_adv},
 };
-use openraft_rt::deterministic_rng::DeterministicRng;
 use openraft_rt_tokio::TokioRuntime;
+
+pub(crate) use deterministic::Deterministic;
 
 use crate::meta::MetaReply;
 
@@ -44,18 +47,6 @@ impl Runtime for TokioRuntime {
         F::Output: Send,
     {
         future.await
-    }
-}
-
-/// The runtime of simulations: the same, with every draw decided by a seed.
-pub(crate) type Deterministic = DeterministicRng<TokioRuntime>;
-
-impl Runtime for Deterministic {
-    async fn within<F: Future + Send>(seed: u64, future: F) -> F::Output
-    where
-        F::Output: Send,
-    {
-        Self::scope(seed, future).await
     }
 }
 

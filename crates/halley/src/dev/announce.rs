@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::plan::Planned;
+use super::{plan::Planned, root::Root};
 use crate::{cli::Output, output};
 
 /// A node that runs.
@@ -14,15 +14,15 @@ pub(super) struct Running<'a> {
     pub(super) pid: u32,
 }
 
-/// The whole announcement: one line of JSON, or a table, three lines to copy, and a warning.
-pub(super) fn text(nodes: &[Running<'_>], output: Output) -> String {
+/// The whole announcement: one line of JSON, or a table, three lines to copy, and what becomes of events.
+pub(super) fn text(nodes: &[Running<'_>], root: &Root, output: Output) -> String {
     match output {
         Output::Json => json(nodes),
-        Output::Text => people(nodes),
+        Output::Text => people(nodes, root),
     }
 }
 
-/// contract.md, Command line. `data` will stand last where a node stores something.
+/// contract.md, Command line. `data` is left out where a node stores nothing.
 #[derive(Serialize)]
 struct Line {
     nodes: Vec<Node>,
@@ -36,6 +36,8 @@ struct Node {
     grpc: String,
     ops: String,
     pid: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    data: Option<String>,
 }
 
 fn json(nodes: &[Running<'_>]) -> String {
@@ -46,6 +48,11 @@ fn json(nodes: &[Running<'_>]) -> String {
         grpc: node.planned.grpc.to_string(),
         ops: node.planned.ops.to_string(),
         pid: node.pid,
+        data: node
+            .planned
+            .data
+            .as_ref()
+            .map(|data| data.display().to_string()),
     });
     let line = Line {
         nodes: nodes.collect(),
@@ -53,7 +60,7 @@ fn json(nodes: &[Running<'_>]) -> String {
     serde_json::to_string(&line).expect("texts and numbers are JSON")
 }
 
-fn people(nodes: &[Running<'_>]) -> String {
+fn people(nodes: &[Running<'_>], root: &Root) -> String {
     let rows: Vec<Vec<String>> = nodes
         .iter()
         .map(|Running { planned, pid }| {
@@ -79,20 +86,29 @@ fn people(nodes: &[Running<'_>]) -> String {
     let (Some(first), Some(last)) = (nodes.first(), nodes.last()) else {
         return table;
     };
+    let kept = if root.is_temporary() {
+        "Events are on disk, and gone when this command ends; --data DIR keeps them.".into()
+    } else {
+        format!("Events are kept below {}.", root.path().display())
+    };
     format!(
         "{table}\n\n\
          publish    curl -d '{{\"text\":\"hello\"}}' http://{}/v1/publish/chat/lobby\n\
          subscribe  curl -N http://{}/v1/sse/chat/lobby\n\
          open       http://{}/demo/stocks\n\n\
-         Events are in memory only for now: they are gone when their node ends. Ctrl-C ends all nodes.",
+         {kept} Ctrl-C ends all nodes; a killed one is started again.",
         first.planned.http, last.planned.http, last.planned.http
     )
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::{cli, dev::plan::plan};
+
+    const ROOT: &str = "/r";
 
     fn planned() -> Vec<Planned> {
         let dev = cli::Dev {
@@ -103,35 +119,36 @@ mod tests {
             restart_after_ms: 0,
             no_stocks: true,
         };
-        plan(&dev).expect("fits")
+        plan(&dev, Path::new(ROOT)).expect("fits")
     }
 
-    fn running(planned: &[Planned]) -> Vec<Running<'_>> {
+    fn text(output: Output) -> String {
+        let planned = planned();
         let numbered = planned.iter().zip([11, 12]);
-        numbered
+        let running: Vec<_> = numbered
             .map(|(planned, pid)| Running { planned, pid })
-            .collect()
+            .collect();
+        super::text(&running, &Root::kept(ROOT.into()), output)
     }
 
     #[test]
     fn the_line_has_the_form_of_the_contract() {
-        let planned = planned();
-        let line = text(&running(&planned), Output::Json);
         let expected = "{\"nodes\":[{\"name\":\"n1\",\"role\":\"replica\",\"http\":\"127.0.0.1:8080\",\
-                        \"grpc\":\"127.0.0.1:9090\",\"ops\":\"127.0.0.1:9100\",\"pid\":11},";
-        assert!(line.starts_with(expected) && !line.contains('\n'), "{line}");
+                        \"grpc\":\"127.0.0.1:9090\",\"ops\":\"127.0.0.1:9100\",\"pid\":11,\
+                        \"data\":\"/r/n1\"},{\"name\":\"e1\",\"role\":\"edge\",\"http\":\"127.0.0.1:8081\",\
+                        \"grpc\":\"127.0.0.1:9091\",\"ops\":\"127.0.0.1:9101\",\"pid\":12}]}";
+        assert_eq!(text(Output::Json), expected);
     }
 
     #[test]
     fn people_get_a_table_and_three_lines() {
-        let planned = planned();
-        let text = text(&running(&planned), Output::Text);
+        let text = text(Output::Text);
         for wanted in [
             "e1    edge",
             "http://127.0.0.1:8080/v1/publish/",
             "http://127.0.0.1:8081/v1/sse/",
             "/demo/stocks",
-            "in memory only",
+            "kept below /r.",
         ] {
             assert!(text.contains(wanted), "{wanted} is missing in:\n{text}");
         }

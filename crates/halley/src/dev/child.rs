@@ -44,19 +44,23 @@ pub(super) struct Kept {
 pub(super) struct Recipe {
     /// This very program.
     pub(super) program: PathBuf,
-    /// What every node is told besides its plan.
-    pub(super) arguments: Vec<String>,
     /// How long to wait before a child that ended is started again.
     pub(super) restart_after: Duration,
 }
 
 impl Kept {
-    /// Starts keeping `planned` running.
-    pub(super) fn start(planned: Planned, recipe: Recipe, env: &Env) -> Self {
+    /// Starts keeping `planned` running, by these `arguments`.
+    pub(super) fn start(
+        planned: Planned,
+        arguments: Vec<String>,
+        recipe: Recipe,
+        env: &Env,
+    ) -> Self {
         let (told, state) = watch::channel(State::Starting);
         let (stop, stopped) = watch::channel(false);
         let keeper = Keeper {
-            planned: planned.clone(),
+            name: planned.name.clone(),
+            arguments,
             recipe,
             env: env.clone(),
             told,
@@ -88,7 +92,8 @@ impl Kept {
 }
 
 struct Keeper {
-    planned: Planned,
+    name: String,
+    arguments: Vec<String>,
     recipe: Recipe,
     env: Env,
     told: watch::Sender<State>,
@@ -105,7 +110,7 @@ impl Keeper {
                 },
                 Err(error) => format!("could not be started: {error}"),
             };
-            let name = &self.planned.name;
+            let name = &self.name;
             let pause = self.recipe.restart_after;
             crate::output::error_line(&format!(
                 "{name} {reason}; starting it again in {} s",
@@ -122,8 +127,7 @@ impl Keeper {
 
     fn spawn(&self) -> std::io::Result<Child> {
         Command::new(&self.recipe.program)
-            .args(self.planned.arguments())
-            .args(&self.recipe.arguments)
+            .args(&self.arguments)
             .env_remove("HALLEY_CONFIG")
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
@@ -139,7 +143,7 @@ impl Keeper {
             .stderr
             .take()
             .expect("standard error was asked for as a pipe");
-        let lines = relay(self.planned.name.clone(), stderr);
+        let lines = relay(self.name.clone(), stderr);
         let lines = self.env.spawn.spawn("dev child's lines", Box::pin(lines));
         if let Some(pid) = child.id() {
             self.told.send_replace(State::Running(pid));
@@ -169,7 +173,7 @@ impl Keeper {
         if tokio::time::timeout(PATIENCE, child.wait()).await.is_err() {
             crate::output::error_line(&format!(
                 "{} did not end within {} s; killing it",
-                self.planned.name,
+                self.name,
                 PATIENCE.as_secs()
             ));
             let _gone_already = child.kill().await;

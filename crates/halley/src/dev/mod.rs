@@ -3,9 +3,11 @@
 //! Invariant: when this command ends, however it ends, so do its nodes.
 
 mod announce;
+mod authority;
 mod child;
 mod plan;
 mod ports;
+mod root;
 mod stocks;
 
 use std::time::Duration;
@@ -22,30 +24,53 @@ use crate::{
 use announce::Running;
 use child::{Kept, Recipe, State};
 use plan::Planned;
+use root::Root;
 
 /// How long the nodes may take to become ready.
 const READY_PATIENCE: Duration = Duration::from_secs(60);
 const POLL_EVERY: Duration = Duration::from_millis(25);
 /// Longest drain of a child: nobody waits for a cluster of this kind.
 const DRAIN_SECONDS: &str = "2";
+/// What every node is told besides its plan, unless the environment says it: its variable and its flag. Disks of laptops are
+/// fuller than those of servers, and three nodes share this one.
+const UNLESS_SAID: [(&str, &str); 3] = [
+    ("HALLEY_LOG_LEVEL", "--log-level=warn"),
+    (
+        "HALLEY_DISK_BALLAST_MAX_BYTES",
+        "--disk-ballast-max-bytes=16777216",
+    ),
+    (
+        "HALLEY_DISK_FREE_MIN_BYTES",
+        "--disk-free-min-bytes=134217728",
+    ),
+];
 
 /// Runs the cluster until a signal.
 ///
 /// # Errors
 /// [`Failure`]
 pub(crate) async fn run(dev: &cli::Dev, form: Output) -> Result<(), Failure> {
-    let planned = plan::plan(dev).map_err(Failure::Usage)?;
+    let env = Env::system();
+    let root = Root::choose(dev.data.as_deref(), &env).map_err(Failure::Usage)?;
+    let planned = plan::plan(dev, root.path()).map_err(Failure::Usage)?;
+    root.fits(dev.nodes).map_err(Failure::Usage)?;
     ports::check(&planned).map_err(Failure::Usage)?;
     let recipe = recipe(dev)?;
-    check_settings(&planned, &recipe)?;
+    let lines: Vec<_> = planned
+        .iter()
+        .map(|node| arguments(node, &planned))
+        .collect();
+    check_settings(&lines)?;
     let mut signals = Signals::listen()
         .map_err(|error| Failure::Internal(format!("signals cannot be received: {error}")))?;
-    let env = Env::system();
-    let start = |node: Planned| Kept::start(node, recipe.clone(), &env);
-    let nodes: Vec<Kept> = planned.into_iter().map(start).collect();
+    root.create().map_err(Failure::Internal)?;
+    authority::write(planned.iter().map(|node| (&node.name[..], &node.tls)))
+        .map_err(Failure::Internal)?;
+    let start = |(node, line)| Kept::start(node, line, recipe.clone(), &env);
+    let nodes: Vec<Kept> = planned.into_iter().zip(lines).map(start).collect();
 
     let outcome = tokio::select! {
-        outcome = live(&nodes, dev, form, &env) => outcome,
+        outcome = live(&nodes, &root, dev, form, &env) => outcome,
         _signal = signals.next() => Ok(()),
     };
     if form == Output::Text && outcome.is_ok() {
@@ -56,11 +81,17 @@ pub(crate) async fn run(dev: &cli::Dev, form: Output) -> Result<(), Failure> {
 }
 
 /// Waits for the nodes, announces them, and publishes quotes for ever.
-async fn live(nodes: &[Kept], dev: &cli::Dev, form: Output, env: &Env) -> Result<(), Failure> {
+async fn live(
+    nodes: &[Kept],
+    root: &Root,
+    dev: &cli::Dev,
+    form: Output,
+    env: &Env,
+) -> Result<(), Failure> {
     let running = ready(nodes, env).await?;
-    let first = nodes.first().expect("a plan has a replica").planned.grpc;
-    let _quotes = (!dev.no_stocks).then(|| stocks::start(first, env));
-    output::line(&announce::text(&running, form))?;
+    let publishers = nodes.iter().map(|node| node.planned.grpc);
+    let _quotes = (!dev.no_stocks).then(|| stocks::start(publishers, env));
+    output::line(&announce::text(&running, root, form))?;
     std::future::pending().await
 }
 
@@ -76,24 +107,27 @@ async fn end(nodes: Vec<Kept>) {
 fn recipe(dev: &cli::Dev) -> Result<Recipe, Failure> {
     let program = std::env::current_exe()
         .map_err(|error| Failure::Internal(format!("this program cannot find itself: {error}")))?;
-    let mut arguments = vec![format!("--drain-max-seconds={DRAIN_SECONDS}")];
-    if std::env::var_os("HALLEY_LOG_LEVEL").is_none() {
-        arguments.push("--log-level=warn".into());
-    }
-    let restart_after = Duration::from_millis(dev.restart_after_ms);
     Ok(Recipe {
         program,
-        arguments,
-        restart_after,
+        restart_after: Duration::from_millis(dev.restart_after_ms),
     })
 }
 
+/// The command line of `node`, behind the program's name.
+fn arguments(node: &Planned, all: &[Planned]) -> Vec<String> {
+    let mut arguments = node.arguments(all);
+    arguments.push(format!("--drain-max-seconds={DRAIN_SECONDS}"));
+    let unsaid = UNLESS_SAID
+        .iter()
+        .filter(|(variable, _)| std::env::var_os(variable).is_none());
+    arguments.extend(unsaid.map(|(_, flag)| flag.to_string()));
+    arguments
+}
+
 /// Finds mistakes of the environment before any child does.
-fn check_settings(planned: &[Planned], recipe: &Recipe) -> Result<(), Failure> {
-    for node in planned {
-        let mut line = vec!["halley".to_owned()];
-        line.extend(node.arguments());
-        line.extend(recipe.arguments.iter().cloned());
+fn check_settings(lines: &[Vec<String>]) -> Result<(), Failure> {
+    for line in lines {
+        let line = std::iter::once("halley").chain(line.iter().map(String::as_str));
         let cli =
             Cli::try_parse_from(line).map_err(|error| Failure::Internal(error.to_string()))?;
         let cli::Command::Serve(serve) = cli.command else {

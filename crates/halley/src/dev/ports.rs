@@ -31,6 +31,8 @@ pub(super) fn check(planned: &[Planned]) -> Result<(), String> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
     use crate::{cli, dev::plan::plan};
 
@@ -46,7 +48,7 @@ mod tests {
             restart_after_ms: 0,
             no_stocks: true,
         };
-        let mut planned = plan(&dev).expect("fits");
+        let mut planned = plan(&dev, Path::new("/r")).expect("fits");
         planned[0].http = taken.local_addr().expect("bound");
         let error = check(&planned).expect_err("is taken");
         assert!(error.contains(&format!("port {port}")), "{error}");

@@ -30,13 +30,14 @@ struct Quote {
     sent: u64,
 }
 
-/// Publishes through the node at `grpc` until the task is dropped.
+/// Publishes until the task is dropped, through the first of `nodes` (gRPC addresses) that takes it; when that one is
+/// gone through the next.
 ///
 /// # Panics
 /// Never: an address of a plan is an endpoint.
-pub(super) fn start(grpc: SocketAddr, env: &Env) -> Task {
-    let client =
-        Client::connect([grpc.to_string()], env.clone()).expect("a socket address is an endpoint");
+pub(super) fn start(nodes: impl IntoIterator<Item = SocketAddr>, env: &Env) -> Task {
+    let nodes = nodes.into_iter().map(|node| node.to_string());
+    let client = Client::connect(nodes, env.clone()).expect("a socket address is an endpoint");
     env.spawn
         .spawn("stock quotes", Box::pin(publish(client, env.clone())))
 }
@@ -58,7 +59,7 @@ async fn publish(client: Client, env: Env) {
             event_type: Some("quote".into()),
             ..Publish::json(format!("/demo/stocks/{symbol}"), data)
         };
-        // Its receipt is dropped: the stream itself sends again what a restarted node did not answer.
+        // Its receipt is dropped: the stream itself sends again, to the next node, what one did not answer.
         if stream.send(event).await.is_err() {
             return;
         }

@@ -9,9 +9,11 @@ mod layer;
 mod nearest;
 #[cfg(test)]
 mod reference;
+mod replica;
 mod table;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod typed;
 
 use std::{
@@ -26,6 +28,8 @@ use thiserror::Error;
 
 pub(crate) use flags::Flags;
 use layer::{Layer, Origin};
+pub(crate) use replica::ReplicaSettings;
+pub(crate) use tls::{GrpcTls, PeerTls, Tls};
 
 /// Everything a node is told.
 #[derive(Clone, Debug)]
@@ -36,8 +40,12 @@ pub(crate) struct Settings {
     pub(crate) role: Role,
     /// Peer addresses of replicas; only of an edge, then at least one.
     pub(crate) upstream: Vec<String>,
+    /// What only a replica is told; `None` of an edge.
+    pub(crate) replica: Option<ReplicaSettings>,
     /// Its listeners.
     pub(crate) listen: Listen,
+    /// Certificates and keys, as files.
+    pub(crate) tls: Tls,
     /// Shards of a cluster that this node begins.
     pub(crate) shards: ShardCount,
     /// Largest payload of an event.
@@ -48,6 +56,8 @@ pub(crate) struct Settings {
     pub(crate) cors_origins: Vec<String>,
     /// Serve the demos.
     pub(crate) demos: bool,
+    /// Nodes that demo pages go on with.
+    pub(crate) demos_nodes: Vec<DemoNode>,
     /// Longest drain.
     pub(crate) drain_max: Duration,
     /// Form of log lines.
@@ -67,6 +77,15 @@ pub(crate) struct Listen {
     pub(crate) peer: SocketAddr,
     /// The platform.
     pub(crate) ops: SocketAddr,
+}
+
+/// A node as demo pages know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct DemoNode {
+    /// Its name.
+    pub(crate) name: String,
+    /// Its http listener.
+    pub(crate) http: SocketAddr,
 }
 
 /// Form of log lines.

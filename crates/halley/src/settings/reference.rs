@@ -11,7 +11,8 @@ const HEAD: &str = "\
 
 `halley serve` reads its settings from a TOML file (`--config FILE`, or `HALLEY_CONFIG`), from the environment and from
 flags. A flag wins over the environment, the environment over the file, the file over the default. `halley dev` needs
-none; what the environment says holds for its nodes too, except for names, roles, listeners, demos and CORS.
+none; what the environment says holds for its nodes too, except for names, roles, listeners, members, data directories,
+TLS between nodes, demos and CORS.
 
 A key of the file that is no setting is an error that names the key, its line and the nearest known key; so is a
 variable whose name begins with `HALLEY_`. The exceptions are `HALLEY_CONFIG`, `HALLEY_SERVER` (the gRPC address that
@@ -41,9 +42,26 @@ shards = 2
 [node]
 name = \"n1\"
 
+[data]
+directory = \"/var/lib/halley\"
+
+[bootstrap]
+members = [\"n1\", \"n2\", \"n3\"]
+peers = [\"n1.example.org:7400\", \"n2.example.org:7400\", \"n3.example.org:7400\"]
+
 [listen]
 http = \"0.0.0.0:8080\"
 grpc = \"127.0.0.1:9090\"
+peer = \"0.0.0.0:7400\"
+
+[advertise]
+http = \"n1.example.org:8080\"
+peer = \"n1.example.org:7400\"
+
+[tls.peer]
+certificate = \"/etc/halley/n1.pem\"
+key = \"/etc/halley/n1.key\"
+authority = \"/etc/halley/authority.pem\"
 
 [retention]
 events_max = 1000
@@ -57,10 +75,21 @@ age_max_seconds = 3600
 origins = [\"https://example.org\"]
 ```
 
+## Forming a cluster
+
+`bootstrap.members` names the founders, the same on each of them; the cluster begins once all of them have met and is
+never begun again. The settings below `retention` and `shards` are taken from the founders then; later
+`halley cluster set` changes retention, and a node whose file says otherwise only warns. A node that is not among the
+members joins what it finds at `bootstrap.peers`. A cluster of one is a member alone: `members = [\"n1\"]` on `n1`.
+
+A node is what its disk says: one with an empty `data.directory` is a new node, whatever its name.
+
 ## Listeners and TLS
 
-A peer or grpc listener beyond loopback is refused unless `insecure` is set: TLS comes with the next release, and until
-then whoever reaches such a listener may publish and read everything.
+A peer or grpc listener beyond loopback is refused without TLS unless `insecure` is set: whoever reaches such a listener
+may publish and read everything, and through the peer listener take part in the cluster. TLS between nodes is mutual:
+every node shows its certificate, and refuses whoever has none of `tls.peer.authority`. An edge needs `tls.peer` too, as a
+client. Files are read at the start.
 ";
 
 fn reference() -> String {

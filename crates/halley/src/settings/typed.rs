@@ -6,15 +6,16 @@ use halley_log::Role;
 use halley_shard::{Retention, RetentionRule, ShardCount, limits};
 
 use super::{
-    Listen, LogFormat, Settings, SettingsError,
+    DemoNode, Listen, LogFormat, Settings, SettingsError, Tls,
     layer::{Layer, Rule, Value},
+    replica, tls,
 };
 
 /// Largest `retention.events_max`.
 const EVENTS_MAX: u64 = 1_000_000;
 const NAME_BYTES_MAX: usize = 64;
-/// Largest `retention.age_max_seconds`: a century.
-const AGE_SECONDS_MAX: u64 = 100 * 366 * 24 * 3600;
+/// Largest `retention.age_max_seconds`: ten years.
+const AGE_SECONDS_MAX: u64 = limits::AGE_MS_CEILING / 1_000;
 const DRAIN_SECONDS_MAX: u64 = 3_600;
 
 /// Builds the settings from all layers together.
@@ -23,37 +24,45 @@ const DRAIN_SECONDS_MAX: u64 = 3_600;
 /// [`SettingsError`]
 pub(super) fn build(layer: &Layer) -> Result<Settings, SettingsError> {
     let role = role(layer)?;
-    let settings = Settings {
-        name: name(layer)?,
-        role,
+    let name = name(layer)?;
+    let listen = Listen {
+        http: address(layer, "listen.http")?,
+        grpc: address(layer, "listen.grpc")?,
+        peer: address(layer, "listen.peer")?,
+        ops: address(layer, "listen.ops")?,
+    };
+    let tls = tls::build(layer)?;
+    loopback_or_tls(layer, role, &listen, &tls)?;
+    Ok(Settings {
         upstream: upstream(layer, role)?,
-        listen: Listen {
-            http: address(layer, "listen.http")?,
-            grpc: address(layer, "listen.grpc")?,
-            peer: address(layer, "listen.peer")?,
-            ops: address(layer, "listen.ops")?,
-        },
         shards: shards(layer)?,
         payload_bytes_max: payload(layer)?,
         shard: shard(layer)?,
         cors_origins: origins(layer)?,
         demos: switch(layer, "demos"),
+        demos_nodes: demos_nodes(layer)?,
         drain_max: Duration::from_secs(bounded(layer, "drain.max_seconds", 1, DRAIN_SECONDS_MAX)?),
         log_format: log_format(layer)?,
         log_level: text(layer, "log.level").into(),
-    };
-    loopback_or_insecure(layer, &settings)?;
-    Ok(settings)
+        replica: match role {
+            Role::Replica => Some(replica::build(layer, &name, &listen)?),
+            Role::Edge => None,
+        },
+        name,
+        role,
+        listen,
+        tls,
+    })
 }
 
-fn text<'a>(layer: &'a Layer, key: &str) -> &'a str {
+pub(super) fn text<'a>(layer: &'a Layer, key: &str) -> &'a str {
     match layer.get(key).0 {
         Value::Text(text) => text,
         other => unreachable!("{key} is a text in the table, not {other:?}"),
     }
 }
 
-fn integer(layer: &Layer, key: &str) -> u64 {
+pub(super) fn integer(layer: &Layer, key: &str) -> u64 {
     match layer.get(key).0 {
         Value::Integer(number) => *number,
         other => unreachable!("{key} is an integer in the table, not {other:?}"),
@@ -67,18 +76,28 @@ fn switch(layer: &Layer, key: &str) -> bool {
     }
 }
 
-fn list<'a>(layer: &'a Layer, key: &str) -> &'a [String] {
+pub(super) fn list<'a>(layer: &'a Layer, key: &str) -> &'a [String] {
     match layer.get(key).0 {
         Value::List(items) => items,
         other => unreachable!("{key} is a list in the table, not {other:?}"),
     }
 }
 
-fn invalid(layer: &Layer, key: &str, value: &impl ToString, reason: String) -> SettingsError {
+pub(super) fn invalid(
+    layer: &Layer,
+    key: &str,
+    value: &impl ToString,
+    reason: String,
+) -> SettingsError {
     SettingsError::invalid(key, &value.to_string(), layer.get(key).1, reason)
 }
 
-fn bounded(layer: &Layer, key: &str, least: u64, most: u64) -> Result<u64, SettingsError> {
+pub(super) fn bounded(
+    layer: &Layer,
+    key: &str,
+    least: u64,
+    most: u64,
+) -> Result<u64, SettingsError> {
     let value = integer(layer, key);
     if (least..=most).contains(&value) {
         return Ok(value);
@@ -92,13 +111,23 @@ fn bounded(layer: &Layer, key: &str, least: u64, most: u64) -> Result<u64, Setti
 }
 
 fn name(layer: &Layer) -> Result<String, SettingsError> {
-    let name = text(layer, "node.name");
+    node_name(layer, "node.name", text(layer, "node.name"))
+}
+
+/// `name`, if a node may be called so.
+pub(super) fn node_name(layer: &Layer, key: &str, name: &str) -> Result<String, SettingsError> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     if name.is_empty() || name.len() > NAME_BYTES_MAX || !name.chars().all(plain) {
         let reason = format!("1 to {NAME_BYTES_MAX} letters, digits, `-`, `_` and `.` are allowed");
-        return Err(invalid(layer, "node.name", &name, reason));
+        return Err(invalid(layer, key, &name, reason));
     }
     Ok(name.into())
+}
+
+/// Whether `address` is `HOST:PORT`.
+pub(super) fn is_host_and_port(address: &str) -> bool {
+    let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
+    !host.is_empty() && !host.contains('/') && port.parse::<u16>().is_ok_and(|port| port > 0)
 }
 
 fn role(layer: &Layer) -> Result<Role, SettingsError> {
@@ -117,8 +146,7 @@ fn role(layer: &Layer) -> Result<Role, SettingsError> {
 fn upstream(layer: &Layer, role: Role) -> Result<Vec<String>, SettingsError> {
     let upstream = list(layer, "upstream");
     for address in upstream {
-        let (host, port) = address.rsplit_once(':').unwrap_or((address, ""));
-        if host.is_empty() || host.contains('/') || port.parse::<u16>().is_err() {
+        if !is_host_and_port(address) {
             let reason = "HOST:PORT is needed, the peer address of a replica".into();
             return Err(invalid(layer, "upstream", &address, reason));
         }
@@ -165,7 +193,7 @@ fn shard(layer: &Layer) -> Result<halley_shard::Settings, SettingsError> {
     let retention = Retention {
         events_max: u32::try_from(bounded(layer, "retention.events_max", 0, EVENTS_MAX)?)
             .expect("at most EVENTS_MAX"),
-        bytes_max: integer(layer, "retention.bytes_max"),
+        bytes_max: bounded(layer, "retention.bytes_max", 0, limits::SHARD_BYTES_CEILING)?,
         age_max_ms: age(bounded(
             layer,
             "retention.age_max_seconds",
@@ -189,7 +217,12 @@ fn shard(layer: &Layer) -> Result<halley_shard::Settings, SettingsError> {
     Ok(halley_shard::Settings {
         rules: rules.collect::<Result<_, _>>()?,
         retention,
-        shard_bytes_max: integer(layer, "retention.shard_bytes_max"),
+        shard_bytes_max: bounded(
+            layer,
+            "retention.shard_bytes_max",
+            limits::SHARD_BYTES_FLOOR,
+            limits::SHARD_BYTES_CEILING,
+        )?,
         channels_max: u32::try_from(channels).expect("at most SHARD_CHANNELS_DEFAULT"),
     })
 }
@@ -252,21 +285,49 @@ fn log_format(layer: &Layer) -> Result<LogFormat, SettingsError> {
     }
 }
 
+fn demos_nodes(layer: &Layer) -> Result<Vec<DemoNode>, SettingsError> {
+    let key = "demos_nodes";
+    let node = |entry: &String| {
+        let parsed = entry.split_once('=').and_then(|(name, address)| {
+            let name = node_name(layer, key, name).ok()?;
+            let http = address.parse().ok()?;
+            Some(DemoNode { name, http })
+        });
+        let reason = "NAME=IP:PORT is needed, such as n2=127.0.0.1:8081";
+        parsed.ok_or_else(|| invalid(layer, key, entry, reason.into()))
+    };
+    list(layer, key).iter().map(node).collect()
+}
+
 /// contract.md, Listeners: no plain peer or grpc listener beyond loopback by accident.
-fn loopback_or_insecure(layer: &Layer, settings: &Settings) -> Result<(), SettingsError> {
+fn loopback_or_tls(
+    layer: &Layer,
+    role: Role,
+    listen: &Listen,
+    tls: &Tls,
+) -> Result<(), SettingsError> {
     if switch(layer, "insecure") {
         return Ok(());
     }
-    let mut exposed = vec![("listen.grpc", settings.listen.grpc)];
-    if settings.role == Role::Replica {
-        exposed.push(("listen.peer", settings.listen.peer));
+    let mut exposed = Vec::new();
+    if tls.grpc.is_none() {
+        exposed.push(("grpc", listen.grpc));
     }
-    for (key, address) in exposed {
+    if role == Role::Replica && tls.peer.is_none() {
+        exposed.push(("peer", listen.peer));
+    }
+    for (listener, address) in exposed {
         if !address.ip().to_canonical().is_loopback() {
-            let reason = "without TLS this listener may only be on loopback. TLS comes with the next \
-                          release; until then use 127.0.0.1, or --insecure in a network where everybody \
-                          may publish and read";
-            return Err(invalid(layer, key, &address, reason.into()));
+            let reason = format!(
+                "without TLS this listener may only be on loopback: set `tls.{listener}.certificate` and what \
+                 goes with it, use 127.0.0.1, or --insecure in a network where everybody may publish and read"
+            );
+            return Err(invalid(
+                layer,
+                &format!("listen.{listener}"),
+                &address,
+                reason,
+            ));
         }
     }
     Ok(())

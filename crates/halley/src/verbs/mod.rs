@@ -1,7 +1,8 @@
-//! The commands that talk to a running node, each by the public gRPC API or the ops listener.
+//! The commands that talk to a running node, by the public gRPC API or the ops listener, or mend a stopped one.
 
 pub(crate) mod channels;
 pub(crate) mod check;
+pub(crate) mod cluster;
 pub(crate) mod history;
 pub(crate) mod publish;
 pub(crate) mod subscribe;

@@ -3,8 +3,12 @@
 use std::{
     io::{BufRead as _, BufReader, Read as _},
     net::SocketAddr,
+    path::{Path, PathBuf},
     process::{Child, ChildStderr, Command, ExitStatus, Output, Stdio},
-    sync::{Arc, Mutex},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU32, Ordering},
+    },
     thread::JoinHandle,
 };
 
@@ -179,29 +183,73 @@ impl Addresses {
     }
 }
 
+/// A directory that goes with its value.
+#[derive(Debug)]
+pub(crate) struct Scratch(PathBuf);
+
+impl Scratch {
+    /// One that nobody has; not created yet.
+    pub(crate) fn new() -> Self {
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let number = MADE.fetch_add(1, Ordering::Relaxed);
+        let name = format!("halley-test-{}-{number}", std::process::id());
+        Self(std::env::temp_dir().join(name))
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The same, as an argument.
+    pub(crate) fn text(&self) -> &str {
+        self.0.to_str().expect("text")
+    }
+
+    /// Removes what is in it.
+    pub(crate) fn wipe(&self) {
+        if self.0.exists() {
+            std::fs::remove_dir_all(&self.0).expect("removes");
+        }
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _never_made = std::fs::remove_dir_all(&self.0);
+    }
+}
+
 /// A node run by `halley serve`.
 #[derive(Debug)]
 pub(crate) struct Node {
     pub(crate) at: Addresses,
     pub(crate) process: Process,
+    /// What it stores; removed after its process has ended.
+    pub(crate) data: Scratch,
     arguments: Vec<String>,
 }
 
 impl Node {
-    /// Starts a replica on free ports and waits until it is ready.
+    /// Starts a replica that is a cluster by itself on free ports and waits until it is ready.
     pub(crate) async fn replica(more: &[&str]) -> Self {
-        Self::start("replica", Addresses::from_base(ports::free(1)), more).await
+        let data = Scratch::new();
+        let own = ["--data-directory", data.text(), "--bootstrap-members", "n1"];
+        let more = own.iter().chain(more).map(ToString::to_string).collect();
+        let at = Addresses::from_base(ports::free(1));
+        Self::start("replica", at, more, data).await
     }
 
     /// Starts an edge of `upstream`.
     pub(crate) async fn edge(upstream: &Self, more: &[&str]) -> Self {
         let peer = upstream.at.peer.to_string();
         let at = Addresses::from_base(ports::free(1));
-        let more: Vec<&str> = ["--upstream", &peer].iter().chain(more).copied().collect();
-        Self::start("edge", at, &more).await
+        let own = ["--upstream", &peer];
+        let more = own.iter().chain(more).map(ToString::to_string).collect();
+        Self::start("edge", at, more, Scratch::new()).await
     }
 
-    async fn start(role: &str, at: Addresses, more: &[&str]) -> Self {
+    async fn start(role: &str, at: Addresses, more: Vec<String>, data: Scratch) -> Self {
         let mut arguments: Vec<String> = ["serve", "--role", role].map(String::from).into();
         for (flag, address) in [
             ("http", at.http),
@@ -212,10 +260,11 @@ impl Node {
             arguments.extend([format!("--listen-{flag}"), address.to_string()]);
         }
         arguments.extend(["--log-level".into(), "warn".into()]);
-        arguments.extend(more.iter().map(ToString::to_string));
+        arguments.extend(more);
         let mut node = Self {
             at,
             process: launch(&arguments),
+            data,
             arguments,
         };
         node.ready().await;
@@ -256,6 +305,8 @@ pub(crate) struct Announced {
     pub(crate) grpc: SocketAddr,
     pub(crate) ops: SocketAddr,
     pub(crate) pid: u32,
+    /// Only of a replica.
+    pub(crate) data: Option<PathBuf>,
 }
 
 /// A `halley dev`.
@@ -268,11 +319,17 @@ pub(crate) struct Dev {
 }
 
 impl Dev {
-    /// Starts it on free ports with JSON output and waits for its announcement.
+    /// One replica and `edges`.
     pub(crate) async fn start(edges: u16, more: &[&str]) -> Self {
-        let (base, edge_count) = (ports::free(1 + edges).to_string(), edges.to_string());
+        Self::cluster(1, edges, more).await
+    }
+
+    /// Starts it on free ports with JSON output and waits for its announcement.
+    pub(crate) async fn cluster(replicas: u16, edges: u16, more: &[&str]) -> Self {
+        let base = ports::free(replicas + edges).to_string();
+        let (replicas, edges) = (replicas.to_string(), edges.to_string());
         let mut arguments = vec!["dev", "--output", "json", "--base-port", &base];
-        arguments.extend(["--edges", &edge_count]);
+        arguments.extend(["--nodes", &replicas, "--edges", &edges]);
         arguments.extend(more);
         let mut command = halley(&arguments);
         let mut process = Process::start({
@@ -335,6 +392,7 @@ fn announced(line: &str) -> Vec<Announced> {
             .as_u64()
             .and_then(|pid| u32::try_from(pid).ok())
             .expect("pid"),
+        data: node["data"].as_str().map(PathBuf::from),
     };
     nodes.map(node).collect()
 }

@@ -1,4 +1,5 @@
-// A live stock ticker: one EventSource over a pattern, drawn once a frame.
+// A live stock ticker: one EventSource over a pattern, drawn once a frame. When its node is gone the page goes on with
+// the next node that it was told of, from its own cursor.
 // Everything shown is counted from what the events themselves say; nothing is asked from the server beside them.
 "use strict";
 
@@ -11,8 +12,17 @@ const POINTS = 60; // of a chart
 const SAMPLES = 200; // of the medians
 const READY_AFTER = 20; // quotes
 const NOTICES = 50;
-const RETRY_MS = 2000; // after a refusal, which an EventSource does not retry by itself
+const RETRY_MS = 2000; // after a refusal, which an EventSource does not retry by itself, or when no node answers
 const SVG = "http://www.w3.org/2000/svg";
+
+const meta = (name) => document.querySelector(`meta[name="${name}"]`).content;
+const OWN = { name: meta("halley-node"), base: "" };
+const NODES = meta("halley-nodes").split(" ").filter(Boolean).map((text) => {
+  const at = text.indexOf("=");
+  const name = text.slice(0, at);
+  return name === OWN.name ? OWN : { name, base: `http://${text.slice(at + 1)}` };
+});
+if (!NODES.includes(OWN)) NODES.unshift(OWN);
 
 const $ = (id) => document.getElementById(id);
 const quotes = new Map(); // symbol -> card
@@ -25,6 +35,9 @@ let cursor = ""; // what this page has seen, in the broker's words
 let openedAt = 0;
 let wanted = true;
 let retry = 0;
+let node = OWN; // that serves this page now
+let refusals = 0; // nodes in a row that did not open a stream
+let moves = 0;
 let shown = 0;
 let missing = 0;
 let repeated = 0;
@@ -221,25 +234,39 @@ function onGap(message) {
 
 function connect() {
   clearTimeout(retry);
-  state("connecting", "Connecting");
+  state("connecting", `Connecting to ${node.name}`);
   openedAt = Date.now();
   const query = new URLSearchParams({ channel: PATTERN });
   if (cursor) query.set("lastEventId", cursor);
   else query.set("since", "last:160");
-  source = new EventSource(`/v1/sse?${query}`);
-  source.onopen = () => state("live", "Live");
-  source.onerror = () => {
-    if (source.readyState !== EventSource.CLOSED) {
-      state("connecting", "Reconnecting");
-      return;
-    }
-    state("connecting", "Refused, trying again");
-    retry = setTimeout(connect, RETRY_MS);
+  source = new EventSource(`${node.base}/v1/sse?${query}`);
+  source.onopen = () => {
+    $("node").textContent = node.name;
+    state("live", "Live");
   };
-  source.addEventListener("cursor", (message) => { cursor = message.lastEventId; });
+  source.onerror = NODES.length > 1 ? moveOn : lost;
+  // A stream may open only to say that its node has to go: it serves from its first word on.
+  source.addEventListener("cursor", (message) => { cursor = message.lastEventId; refusals = 0; });
   source.addEventListener("quote", onQuote);
   source.addEventListener("message", onQuote);
   source.addEventListener("gap", onGap);
+}
+
+// Alone, its node is worth waiting for: an EventSource comes back by itself unless it was refused.
+function lost() {
+  if (source.readyState === EventSource.CLOSED) moveOn();
+  else state("connecting", "Reconnecting");
+}
+
+// To the next node, at once; once round, after a pause.
+function moveOn() {
+  source.close();
+  refusals += 1;
+  node = NODES[(NODES.indexOf(node) + 1) % NODES.length];
+  if (NODES.length > 1) moves += 1;
+  $("moves").textContent = String(moves);
+  state("connecting", `Connecting to ${node.name}`);
+  retry = setTimeout(connect, refusals < NODES.length ? 0 : RETRY_MS);
 }
 
 function disconnect() {

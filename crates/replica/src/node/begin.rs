@@ -13,7 +13,7 @@ use std::{
 use halley_env::{Disk, Env};
 use halley_log::Cluster;
 use halley_shard::{ClusterId, Revision};
-use halley_store::{GroupId, OpenError, Snapshots, Wal, WalConfig};
+use halley_store::{Catalogue, GroupId, Noting, OpenError, Rebuilt, Snapshots, Wal, WalConfig};
 
 use super::{Node, Opened, held};
 use crate::{
@@ -146,6 +146,11 @@ fn try_open(
         Err(OpenError::Io(error)) => return Err(error.into()),
     };
     let snapshots = Snapshots::open(Arc::clone(disk), directory.join("snapshots"))?;
+    let snapshots = if config.catalogue {
+        catalogued(snapshots, directory, env)
+    } else {
+        snapshots
+    };
     if let Some(group) = hole(&wal, &snapshots, config) {
         return Ok(Err(format!(
             "the log of group {group} begins after its newest whole snapshot"
@@ -158,6 +163,18 @@ fn try_open(
     };
     identity.save(disk.as_ref(), directory)?;
     Ok(Ok((identity, wal, snapshots)))
+}
+
+/// `snapshots` with a catalogue, which is made anew when it does not open.
+fn catalogued(snapshots: Snapshots, directory: &Path, env: &Env) -> Snapshots {
+    let (catalogue, rebuilt) = Catalogue::open(&directory.join("catalogue"));
+    if rebuilt != Rebuilt::No {
+        tracing::warn!(?rebuilt, "the catalogue was made anew");
+    }
+    snapshots.noting(Noting {
+        catalogue: Arc::new(catalogue),
+        clock: Arc::clone(&env.clock),
+    })
 }
 
 /// A group whose log was purged beyond what its snapshots hold.

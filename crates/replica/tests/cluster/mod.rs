@@ -128,6 +128,7 @@ impl Cluster {
                 free_min: 0,
             },
             keeping: self.keeping,
+            catalogue: false,
         };
         let seed = self.seed * 1_000 + place.starts * 10 + index as u64;
         let cable = Cable {
