@@ -18,6 +18,8 @@ pub(crate) const PROPOSALS_BYTES_MAX: u64 = 8 * 1024 * 1024;
 pub(crate) const PROPOSAL_OVERHEAD_BYTES: u64 = 256;
 /// Bytes of one message of a snapshot on its way.
 pub(crate) const SNAPSHOT_CHUNK_BYTES: usize = 512 * 1024;
+/// Bytes of entries kept behind a snapshot for followers that lag.
+pub(crate) const KEEP_BYTES: u64 = 16 * 1024 * 1024;
 /// Entries of a shard kept behind its newest snapshot for followers that lag.
 pub(crate) const KEEP_ENTRIES: u64 = 1_024;
 /// Largest tail copied forward to let an old segment go, in bytes.

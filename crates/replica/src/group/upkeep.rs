@@ -148,8 +148,9 @@ impl<R: Runtime> Group<R> {
             (metrics.snapshot, metrics.purged, metrics.last_applied)
         };
         let raft = self.raft.clone();
+        let state = self.ground.wal.state(self.id);
         if let Some(snapshot) = snapshot
-            && let Some(upto) = snapshot.index.checked_sub(limits::KEEP_ENTRIES)
+            && let Some(upto) = snapshot.index.checked_sub(kept_entries(&state))
             && purged.is_none_or(|purged| purged.index < upto)
             && applied.is_some_and(|applied| applied.index >= snapshot.index)
         {
@@ -158,7 +159,7 @@ impl<R: Runtime> Group<R> {
                 .await;
             return;
         }
-        let bytes = self.ground.wal.state(self.id).bytes;
+        let bytes = state.bytes;
         let kept = {
             let mut kept = self.kept.lock().expect("nobody panics holding it");
             let index = snapshot.map_or(0, |snapshot| snapshot.index);
@@ -176,11 +177,28 @@ impl<R: Runtime> Group<R> {
         }
     }
 
-    /// Snapshots whatever was applied.
-    pub(crate) async fn snapshot_now(&self) {
+    /// Snapshots what was applied, where that lets entries go.
+    pub(crate) async fn snapshot_if_it_frees(&self) {
+        let kept = kept_entries(&self.ground.wal.state(self.id));
+        let (snapshot, applied) = {
+            let metrics = self.raft.metrics();
+            let metrics = metrics.borrow_watched();
+            (metrics.snapshot, metrics.last_applied)
+        };
+        let snapshot = snapshot.map_or(0, |snapshot| snapshot.index);
+        if applied.is_none_or(|applied| applied.index <= snapshot + kept) {
+            return;
+        }
         let raft = self.raft.clone();
         let _ended = self
             .within(async move { raft.trigger().snapshot().await })
             .await;
     }
+}
+
+/// Entries kept behind a snapshot for followers that lag: fewer where they are large.
+fn kept_entries(state: &halley_store::GroupState) -> u64 {
+    let average = state.bytes / (state.next - state.first).max(1);
+    let by_bytes = limits::KEEP_BYTES / average.max(1);
+    by_bytes.clamp(1, limits::KEEP_ENTRIES)
 }

@@ -110,7 +110,7 @@ impl<R: Runtime> Node<R> {
             if state.bytes <= limits::COPY_FORWARD_BYTES_MAX {
                 self.ground.wal.copy_forward(group.id());
             } else {
-                group.snapshot_now().await;
+                group.snapshot_if_it_frees().await;
             }
         }
     }
