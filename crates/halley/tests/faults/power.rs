@@ -1,0 +1,287 @@
+//! Three replicas, each with a file system of its own whose power can be cut, and an edge.
+//!
+//! Invariant: every node is stopped before the first file system is cut, so what was heard was said before the cut.
+
+#![allow(
+    clippy::print_stderr,
+    reason = "a failed test shows what its processes said"
+)]
+
+#[path = "../../../store/tests/power/rig.rs"]
+mod rig;
+
+use std::{
+    fs,
+    io::{self, BufRead as _, BufReader, Write as _},
+    path::Path,
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+};
+
+use rig::Rig;
+use rustix::process::Signal;
+use tokio::time::Instant;
+
+use crate::{
+    fleet::{REPLICAS, retain_all},
+    load::Door,
+    support::{
+        http, ports,
+        process::{Addresses, Process, halley},
+        until,
+    },
+};
+
+/// `FS_IOC_SHUTDOWN` without flushing the journal needs an ioctl, which safe Rust does not offer.
+const PERL: &str = r#"$| = 1; open(my $m, "<", $ARGV[0]) or die "$!\n"; print "armed\n"; defined(<STDIN>) or exit;
+my $how = pack("L", 2); ioctl($m, 0x8004587d, $how) or die "$!\n"; print "cut\n";"#;
+const PYTHON: &str = "
+import fcntl, os, struct, sys
+m = os.open(sys.argv[1], os.O_RDONLY); print('armed', flush=True); sys.stdin.readline() or sys.exit()
+fcntl.ioctl(m, 0x8004587d, struct.pack('I', 2)); print('cut', flush=True)";
+
+/// A process that cuts a file system's power when told to.
+#[derive(Debug)]
+struct Cutter {
+    child: Child,
+    input: ChildStdin,
+    output: BufReader<ChildStdout>,
+}
+
+impl Cutter {
+    fn arm(mount: &Path) -> Result<Self, String> {
+        let perl = Self::start("perl", ["-e", PERL], mount);
+        perl.or_else(|perl| {
+            let python = Self::start("python3", ["-c", PYTHON], mount);
+            python.map_err(|python| format!("{perl}; {python}"))
+        })
+    }
+
+    fn start(program: &str, script: [&str; 2], mount: &Path) -> Result<Self, String> {
+        let told = |error: io::Error| format!("{program}: {error}");
+        let mut command = Command::new(program);
+        command.args(script).arg(mount);
+        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().map_err(told)?;
+        let input = child.stdin.take().expect("it is piped");
+        let output = BufReader::new(child.stdout.take().expect("it is piped"));
+        let mut armed = Self {
+            child,
+            input,
+            output,
+        };
+        armed.wait_for("armed").map_err(told)?;
+        Ok(armed)
+    }
+
+    fn wait_for(&mut self, word: &str) -> io::Result<()> {
+        let mut line = String::new();
+        self.output.read_line(&mut line)?;
+        if line.trim() != word {
+            return Err(io::Error::other(format!("it said {line:?}, not {word:?}")));
+        }
+        Ok(())
+    }
+
+    fn cut(mut self) -> Result<(), String> {
+        let told = |error: io::Error| format!("FS_IOC_SHUTDOWN: {error}");
+        self.input.write_all(b"cut\n").map_err(told)?;
+        self.wait_for("cut").map_err(told)?;
+        self.child.wait().map(drop).map_err(told)
+    }
+}
+
+impl Drop for Cutter {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Whether this machine can do all of it.
+///
+/// # Errors
+/// What it lacks.
+pub(crate) fn probe() -> Result<(), String> {
+    let mut rig = Rig::new("faults-probe")?;
+    Cutter::arm(rig.mount())?.cut()?;
+    rig.remount()
+}
+
+/// A node run by `halley serve`.
+#[derive(Debug)]
+struct Plugged {
+    at: Addresses,
+    arguments: Vec<String>,
+    process: Process,
+}
+
+impl Plugged {
+    fn start(name: &str, role: &str, at: Addresses, more: &[String]) -> Self {
+        let mut arguments: Vec<String> = ["serve", "--node-name", name, "--role", role]
+            .map(String::from)
+            .into();
+        let mut listeners = vec![("http", at.http), ("grpc", at.grpc), ("ops", at.ops)];
+        if role == "replica" {
+            listeners.push(("peer", at.peer));
+        }
+        for (listener, address) in listeners {
+            arguments.extend([format!("--listen-{listener}"), address.to_string()]);
+        }
+        arguments.extend(["--log-level".into(), "warn".into()]);
+        arguments.extend_from_slice(more);
+        let process = launch(&arguments);
+        Self {
+            at,
+            arguments,
+            process,
+        }
+    }
+
+    fn start_again(&mut self) {
+        self.process = launch(&self.arguments);
+    }
+
+    async fn ready(&mut self) {
+        let ops = self.at.ops;
+        until(&format!("the node at {ops} ready"), async || {
+            if let Some(status) = self.process.ended() {
+                panic!("the node ended ({status}):\n{}", self.process.said());
+            }
+            let status = http::status(ops, "/readyz").await;
+            status.filter(|status| *status == 200)
+        })
+        .await;
+    }
+
+    fn door(&self) -> Door {
+        Door {
+            http: self.at.http,
+            grpc: self.at.grpc,
+        }
+    }
+
+    /// Whether no thread of it is running or inside a call.
+    fn is_stopped(&self) -> bool {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.process.pid()));
+        tasks.is_ok_and(|mut tasks| {
+            tasks.all(|task| {
+                let stat = task.and_then(|task| fs::read_to_string(task.path().join("stat")));
+                let stat = stat.unwrap_or_default();
+                // The name before it is in brackets and may hold anything.
+                let state = stat.rsplit_once(") ").map(|(_, rest)| rest.as_bytes()[0]);
+                state == Some(b'T')
+            })
+        })
+    }
+}
+
+fn launch(arguments: &[String]) -> Process {
+    let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    Process::start(halley(&arguments))
+}
+
+/// Three replicas and an edge; the nodes go before their file systems do.
+#[derive(Debug)]
+pub(crate) struct Powered {
+    edge: Plugged,
+    replicas: Vec<Plugged>,
+    rigs: Vec<Rig>,
+    /// What was said by processes that are gone.
+    past: String,
+}
+
+impl Powered {
+    /// Forms the cluster.
+    pub(crate) async fn start() -> Self {
+        let nodes = u16::try_from(REPLICAS).expect("a few");
+        let base = ports::free(nodes + 1);
+        let places: Vec<Addresses> = (0..=nodes)
+            .map(|node| Addresses::from_base(base + node * ports::NODE))
+            .collect();
+        let (edge, places) = places.split_last().expect("there are some");
+        let peers: Vec<String> = places.iter().map(|at| at.peer.to_string()).collect();
+        let peers = peers.join(",");
+        let mut rigs = Vec::new();
+        let mut replicas = Vec::new();
+        for (index, at) in places.iter().enumerate() {
+            let name = format!("n{}", index + 1);
+            let rig = Rig::new(&format!("faults-{name}")).expect("the probe worked");
+            let more = [
+                format!("--data-directory={}", rig.mount().join("data").display()),
+                "--bootstrap-members=n1,n2,n3".into(),
+                format!("--bootstrap-peers={peers}"),
+            ];
+            replicas.push(Plugged::start(&name, "replica", *at, &more));
+            rigs.push(rig);
+        }
+        let edge = Plugged::start("e1", "edge", *edge, &[format!("--upstream={peers}")]);
+        let mut powered = Self {
+            edge,
+            replicas,
+            rigs,
+            past: String::new(),
+        };
+        powered.ready().await;
+        powered.edge.ready().await;
+        retain_all(&powered.replicas()).await;
+        powered
+    }
+
+    /// Where replicas are spoken to.
+    pub(crate) fn replicas(&self) -> Vec<Door> {
+        self.replicas.iter().map(Plugged::door).collect()
+    }
+
+    /// Where edges are spoken to.
+    pub(crate) fn edges(&self) -> Vec<Door> {
+        vec![self.edge.door()]
+    }
+
+    /// Cuts the power of all replicas at once; gives when that was over. Their file systems are up again.
+    pub(crate) async fn cut(&mut self) -> Instant {
+        let arm = |rig: &Rig| Cutter::arm(rig.mount()).expect("the probe worked");
+        let cutters: Vec<Cutter> = self.rigs.iter().map(arm).collect();
+        for replica in &self.replicas {
+            replica.process.signal(Signal::STOP);
+        }
+        until("all replicas stopped", async || {
+            let mut replicas = self.replicas.iter();
+            replicas.all(Plugged::is_stopped).then_some(())
+        })
+        .await;
+        for cutter in cutters {
+            cutter.cut().expect("the probe worked");
+        }
+        for replica in &mut self.replicas {
+            replica.process.kill();
+            self.past.push_str(&replica.process.said());
+        }
+        for rig in &mut self.rigs {
+            rig.remount().expect("its journal is replayed");
+        }
+        Instant::now()
+    }
+
+    /// Starts all replicas again.
+    pub(crate) fn start_again(&mut self) {
+        self.replicas.iter_mut().for_each(Plugged::start_again);
+    }
+
+    /// Waits until all replicas are ready.
+    pub(crate) async fn ready(&mut self) {
+        for replica in &mut self.replicas {
+            replica.ready().await;
+        }
+    }
+}
+
+impl Drop for Powered {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!(
+                "--- replicas before their power was cut said:\n{}---",
+                self.past
+            );
+        }
+    }
+}
