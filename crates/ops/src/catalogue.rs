@@ -18,6 +18,8 @@ pub(crate) fn describe() {
     clients();
     flow();
     cluster();
+    store();
+    replica();
 }
 
 fn node() {
@@ -142,5 +144,54 @@ fn cluster() {
         "halley_edge_upstream_lag_seconds",
         Unit::Seconds,
         "How long ago the upstream was heard last"
+    );
+}
+
+fn store() {
+    describe_counter!(
+        "halley_store_log_bytes_total",
+        Unit::Bytes,
+        "Bytes written to the log and synced"
+    );
+    let c = |name: &'static str, help: &'static str| describe_counter!(name, help);
+    c(
+        "halley_store_log_syncs_total",
+        "Syncs of the log: one may carry entries of all groups",
+    );
+    c(
+        "halley_store_snapshots_damaged_total",
+        "Snapshots that were damaged and set aside",
+    );
+}
+
+fn replica() {
+    let c = |name: &'static str, help: &'static str| describe_counter!(name, help);
+    c(
+        "halley_replica_snapshots_written_total",
+        "Snapshots that this node wrote of its own state",
+    );
+    c(
+        "halley_replica_snapshots_installed_total",
+        "Snapshots of a leader that this node took over",
+    );
+    c(
+        "halley_replica_snapshots_sent_total",
+        "Snapshots that this node began to send to a follower",
+    );
+    c(
+        "halley_replica_disks_set_aside_total",
+        "Starts that found a damaged disk, put it aside and began as a new node",
+    );
+    c(
+        "halley_replica_old_disk_total",
+        "Starts that found an old disk: this node may not vote until an operator wipes it",
+    );
+    c(
+        "halley_replica_clock_refused_total",
+        "Proposals refused because this node's clock jumped and a majority disagrees with it",
+    );
+    describe_gauge!(
+        "halley_replica_disk_full",
+        "1 while the disk is too full to propose"
     );
 }

@@ -14,8 +14,10 @@ const BENCHES: &[(&str, &str)] = &[
     ("halley-shard", "apply_and_read"),
     ("halley-wire", "encode"),
     ("halley-hub", "idle"),
+    ("halley-store", "append"),
     ("halley", "connections"),
     ("halley", "latency"),
+    ("halley", "replicated"),
 ];
 
 /// Runs them one after another, in release.

@@ -30,9 +30,14 @@ const PARTS: &[Part] = &[
         run: test::unit,
     },
     Part {
+        name: "power cuts",
+        minutes: 4,
+        run: power,
+    },
+    Part {
         name: "cluster tests",
         minutes: 8,
-        run: test::cluster,
+        run: cluster,
     },
     Part {
         name: "simulation",
@@ -97,6 +102,17 @@ fn minutes(duration: Duration) -> f64 {
 fn build_and_lint() -> anyhow::Result<()> {
     test::build()?;
     check::all()
+}
+
+/// Power cuts of real file systems.
+fn power() -> anyhow::Result<()> {
+    test::report(&test::power(&[])?);
+    Ok(())
+}
+
+fn cluster() -> anyhow::Result<()> {
+    test::report(&test::cluster(&[])?);
+    Ok(())
 }
 
 fn simulation() -> anyhow::Result<()> {

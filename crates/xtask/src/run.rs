@@ -1,6 +1,7 @@
 //! Running other programs and finding the checkout.
 
 use std::{
+    io::{BufRead as _, BufReader, Read},
     path::PathBuf,
     process::{Command, Stdio},
 };
@@ -27,6 +28,49 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
         bail!("`{shown}` failed: {status}");
     }
     Ok(())
+}
+
+/// Runs a program with its output shown, and gives the lines that say that something was skipped.
+pub(crate) fn run_and_hear(command: &mut Command) -> anyhow::Result<Vec<String>> {
+    let shown = describe(command);
+    println!("$ {shown}");
+    let mut child = command
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .with_context(|| format!("cannot start `{shown}`"))?;
+    let errors = child.stderr.take();
+    let errors =
+        std::thread::spawn(move || errors.map_or_else(Vec::new, |lines| hear(lines, true)));
+    let mut skipped = child
+        .stdout
+        .take()
+        .map_or_else(Vec::new, |lines| hear(lines, false));
+    skipped.extend(errors.join().unwrap_or_default());
+    let status = child
+        .wait()
+        .with_context(|| format!("cannot wait for `{shown}`"))?;
+    if !status.success() {
+        bail!("`{shown}` failed: {status}");
+    }
+    Ok(skipped)
+}
+
+/// Passes lines on as they come, and keeps those that say that something was skipped.
+fn hear(lines: impl Read, error: bool) -> Vec<String> {
+    let mut skipped = Vec::new();
+    for line in BufReader::new(lines).split(b'\n').map_while(Result::ok) {
+        let line = String::from_utf8_lossy(&line);
+        if error {
+            eprintln!("{line}");
+        } else {
+            println!("{line}");
+        }
+        if line.contains("SKIPPED") {
+            skipped.push(line.into_owned());
+        }
+    }
+    skipped
 }
 
 /// Runs a program and gives its standard output.

@@ -6,7 +6,7 @@ use crate::run::cargo;
 #[derive(Clone, Debug, clap::Args)]
 pub(crate) struct Arguments {
     /// How many seeds, counted up from `--from`.
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 300)]
     seeds: u64,
     /// The first seed.
     #[arg(long, default_value_t = 1)]
@@ -23,7 +23,7 @@ impl Arguments {
     /// CI's share.
     pub(crate) fn ci() -> Self {
         Self {
-            seeds: 200,
+            seeds: 300,
             from: 1,
             seed: None,
             trace: false,

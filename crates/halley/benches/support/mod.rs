@@ -48,6 +48,9 @@ impl Dev {
             .args(["dev", "--base-port", "18600", "--output", "json"])
             .args(arguments)
             .envs(variables.iter().copied())
+            // Not settings of a node, which refuses what it does not know.
+            .env_remove("HALLEY_BENCH_DIR")
+            .env_remove("HALLEY_BENCH_SECONDS")
             .stdout(Stdio::piped())
             .spawn()
             .expect("halley starts");

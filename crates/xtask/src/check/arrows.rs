@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use anyhow::{Context as _, bail};
 use serde_json::Value;
 
-use crate::run::{cargo, output};
+use crate::run::{cargo, files, output};
 
 /// room → rooms it may use.
 const ROOMS: &[(&str, &[&str])] = &[
@@ -17,6 +17,11 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("halley-log", &["halley-env", "halley-shard"]),
     ("halley-hub", &["halley-env", "halley-log", "halley-shard"]),
     ("halley-client", &["halley-env", "halley-wire"]),
+    ("halley-store", &["halley-env"]),
+    (
+        "halley-replica",
+        &["halley-env", "halley-log", "halley-shard", "halley-store"],
+    ),
     (
         "halley-rpc",
         &[
@@ -24,6 +29,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "halley-hub",
             "halley-wire",
             "halley-log",
+            "halley-replica",
             "halley-shard",
         ],
     ),
@@ -47,8 +53,10 @@ const ROOMS: &[(&str, &[&str])] = &[
             "halley-hub",
             "halley-log",
             "halley-ops",
+            "halley-replica",
             "halley-rpc",
             "halley-shard",
+            "halley-store",
             "halley-wire",
         ],
     ),
@@ -58,7 +66,9 @@ const ROOMS: &[(&str, &[&str])] = &[
             "halley-env",
             "halley-hub",
             "halley-log",
+            "halley-replica",
             "halley-shard",
+            "halley-store",
             "halley-wire",
         ],
     ),
@@ -68,10 +78,16 @@ const ROOMS: &[(&str, &[&str])] = &[
 /// outside library → the only rooms that may know it.
 const OUTSIDE: &[(&str, &[&str])] = &[
     ("axum", &["halley-http", "halley-ops"]),
-    ("hyper", &["halley-http", "halley-ops"]),
-    ("hyper-util", &["halley-http", "halley-ops"]),
+    ("hyper", &["halley-http", "halley-ops", "halley-rpc"]),
+    ("hyper-util", &["halley-http", "halley-ops", "halley-rpc"]),
     ("tonic", &["halley-rpc", "halley-client"]),
+    ("rustls", &["halley-rpc", "halley-client"]),
+    ("tokio-rustls", &["halley-rpc"]),
+    ("rcgen", &["halley"]),
     ("openraft", &["halley-replica"]),
+    ("openraft-rt", &["halley-replica"]),
+    ("openraft-rt-tokio", &["halley-replica"]),
+    ("crc32c", &["halley-store"]),
     ("sled", &["halley-store"]),
     ("metrics-exporter-prometheus", &["halley-ops"]),
     ("clap", &["halley", "halley-sim", "xtask"]),
@@ -97,7 +113,10 @@ const PURE: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Holds `cargo metadata` against the tables above.
+/// What rpc may name of replica: it carries messages between peers and knows nothing of Raft.
+const PEERS: &[&str] = &["Answering", "Lane", "PeerError", "Peers", "Stream"];
+
+/// Holds `cargo metadata` against the tables above, and rpc's sources against [`PEERS`].
 pub(super) fn check() -> anyhow::Result<()> {
     let text = output(&mut cargo(&[
         "metadata",
@@ -130,6 +149,18 @@ pub(super) fn check() -> anyhow::Result<()> {
             wrong.extend(judge(room, allowed, name, kind, rooms.contains_key(name)));
         }
     }
+    for path in files(".rs")? {
+        if path.starts_with("crates/rpc") {
+            let text = std::fs::read_to_string(&path)?;
+            wrong.extend(beyond_peers(&text).into_iter().map(|name| {
+                format!(
+                    "{} names halley_replica::{name}; rpc knows only {}",
+                    path.display(),
+                    PEERS.join(", ")
+                )
+            }));
+        }
+    }
     if !wrong.is_empty() {
         bail!("{}", wrong.join("\n  "));
     }
@@ -158,9 +189,42 @@ fn judge(room: &str, allowed: &[&str], name: &str, kind: &str, inside: bool) -> 
         .then(|| format!("{name} belongs to {} only, not to {room}", rooms.join(", ")))
 }
 
+/// Names of replica in a source text that do not belong to the transport between peers.
+fn beyond_peers(text: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for rest in text.split("halley_replica::").skip(1) {
+        let list = match rest.strip_prefix('{') {
+            Some(inner) => inner.split('}').next().unwrap_or_default(),
+            None => rest,
+        };
+        let several = rest.starts_with('{');
+        for part in list.split(',') {
+            let name: String = (part.trim_start().chars())
+                .take_while(|c| c.is_alphanumeric() || matches!(c, '_' | '*'))
+                .collect();
+            if !name.is_empty() && !PEERS.contains(&name.as_str()) {
+                found.push(name);
+            }
+            if !several {
+                break;
+            }
+        }
+    }
+    found
+}
+
 #[cfg(test)]
 mod tests {
-    use super::judge;
+    use super::{beyond_peers, judge};
+
+    #[test]
+    fn rpc_may_name_only_the_transport_of_replica() {
+        let fine =
+            "use halley_replica::{Answering,\n Lane};\nfn x(e: halley_replica::PeerError) {}";
+        assert!(beyond_peers(fine).is_empty());
+        let wrong = "use halley_replica::{Peers, Replica};\nuse halley_replica::Timing;";
+        assert_eq!(beyond_peers(wrong), ["Replica", "Timing"]);
+    }
 
     #[test]
     fn a_wrong_arrow_is_named() {
