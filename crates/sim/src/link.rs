@@ -1,6 +1,7 @@
-//! The network between the node and the edge: delay, cuts and lost answers, drawn from the seed.
+//! The network between one replica and the edge: delay, cuts and lost answers, drawn from the seed.
 //!
-//! Bytes pass through the same codec as on a real link.
+//! Bytes pass through the same codec as on a real link. Invariant: nothing passes that was under way when the cable
+//! was pulled or the replica went.
 
 use std::{
     pin::pin,
@@ -59,10 +60,11 @@ impl Cable {
     }
 }
 
-/// A transport to the node's log.
+/// A transport to a replica's log.
 #[derive(Debug)]
 pub(crate) struct Link {
-    log: Arc<dyn ShardLog>,
+    /// The replica, while it runs.
+    log: Mutex<Option<Arc<dyn ShardLog>>>,
     rng: Arc<SeededRng>,
     delay_ms: u64,
     cable: Arc<Cable>,
@@ -70,13 +72,24 @@ pub(crate) struct Link {
 
 impl Link {
     /// A link with one-way delays of up to `delay_ms`.
-    pub(crate) fn new(log: Arc<dyn ShardLog>, rng: Arc<SeededRng>, delay_ms: u64) -> Arc<Self> {
+    pub(crate) fn new(rng: Arc<SeededRng>, delay_ms: u64) -> Arc<Self> {
         Arc::new(Self {
-            log,
+            log: Mutex::default(),
             rng,
             delay_ms,
             cable: Arc::default(),
         })
+    }
+
+    /// The replica runs, or has gone.
+    pub(crate) fn serves(&self, log: Option<Arc<dyn ShardLog>>) {
+        *self.log.lock().unwrap_or_else(PoisonError::into_inner) = log;
+        self.cable.change(|state| state.pulls += 1);
+    }
+
+    fn log(&self) -> Option<Arc<dyn ShardLog>> {
+        let log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.clone()
     }
 
     /// Pulls the cable: everything under way is lost.
@@ -99,30 +112,38 @@ impl Link {
     }
 
     /// There and back again.
-    async fn call<T>(
+    async fn call<T, W>(
         &self,
-        work: impl Future<Output = Result<T, LogError>> + Send,
-    ) -> Result<T, UpstreamError> {
+        work: impl FnOnce(Arc<dyn ShardLog>) -> W + Send,
+    ) -> Result<T, UpstreamError>
+    where
+        T: Send,
+        W: Future<Output = Result<T, LogError>> + Send,
+    {
         let before = self.cable.state();
-        if before.out {
-            return Err(UpstreamError::Unreachable("the cable is out".to_owned()));
+        let log = self.log();
+        let Some(log) = log.filter(|_| !before.out) else {
+            return Err(UpstreamError::Unreachable("nobody is there".to_owned()));
+        };
+        let passing = async {
+            tokio::time::sleep(self.delay()).await;
+            let answer = work(log).await;
+            tokio::time::sleep(self.delay()).await;
+            answer
+        };
+        tokio::select! {
+            biased;
+            () = self.cable.pulled_since(before.pulls) => {
+                Err(UpstreamError::NoAnswer("lost on the way".to_owned()))
+            }
+            answer = passing => Ok(answer?),
         }
-        tokio::time::sleep(self.delay()).await;
-        if self.cable.state() != before {
-            return Err(UpstreamError::NoAnswer("lost on the way there".to_owned()));
-        }
-        let answer = work.await;
-        tokio::time::sleep(self.delay()).await;
-        if self.cable.state() != before {
-            return Err(UpstreamError::NoAnswer("lost on the way back".to_owned()));
-        }
-        Ok(answer?)
     }
 }
 
 impl Upstream for Link {
     fn hello(&self, _: Duration) -> BoxFuture<'_, Result<Cluster, UpstreamError>> {
-        Box::pin(self.call(async { Ok(self.log.formed().await) }))
+        Box::pin(self.call(|log| async move { Ok(log.formed().await) }))
     }
 
     fn submit(
@@ -132,8 +153,10 @@ impl Upstream for Link {
         command: Bytes,
         deadline: Duration,
     ) -> BoxFuture<'_, Result<Bytes, UpstreamError>> {
-        let answer = self.log.submit(shard, command, deadline);
-        Box::pin(self.call(async { Ok(codec::encode_reply(&answer.await?)) }))
+        Box::pin(self.call(move |log| async move {
+            let answer = log.submit(shard, command, deadline).await?;
+            Ok(codec::encode_reply(&answer))
+        }))
     }
 
     fn read(
@@ -144,11 +167,10 @@ impl Upstream for Link {
         at_least: Revision,
         deadline: Duration,
     ) -> BoxFuture<'_, Result<Bytes, UpstreamError>> {
-        Box::pin(self.call(async move {
-            let unreadable =
-                |error: &dyn std::fmt::Display| LogError::Unreadable(error.to_string());
-            let query = ReadQuery::decode(&query).map_err(|error| unreadable(&error))?;
-            let answer = self.log.read(shard, query, at_least, deadline).await?;
+        Box::pin(self.call(move |log| async move {
+            let query = ReadQuery::decode(&query)
+                .map_err(|error| LogError::Unreadable(error.to_string()))?;
+            let answer = log.read(shard, query, at_least, deadline).await?;
             Ok(answer.encode())
         }))
     }
@@ -159,7 +181,7 @@ impl Upstream for Link {
         shard: ShardId,
         deadline: Duration,
     ) -> BoxFuture<'_, Result<Revision, UpstreamError>> {
-        Box::pin(self.call(self.log.barrier(shard, deadline)))
+        Box::pin(self.call(move |log| async move { log.barrier(shard, deadline).await }))
     }
 
     fn follow(
@@ -169,18 +191,22 @@ impl Upstream for Link {
     ) -> BoxFuture<'_, Result<Box<dyn UpstreamFollow>, FollowEnd>> {
         Box::pin(async move {
             let cable = Arc::clone(&self.cable);
-            let pulls = cable.state().pulls;
+            let before = cable.state();
+            let lost = || FollowEnd::Lost("nobody is there".to_owned());
+            let log = self.log().filter(|_| !before.out).ok_or_else(lost)?;
+            // As the peer listener does: who knows no cluster yet has nothing to follow.
+            log.cluster().ok_or_else(lost)?;
             let stream = LinkFollow {
-                following: self.log.follow(shard),
-                pulls,
+                following: log.follow(shard),
+                pulls: before.pulls,
                 cable,
                 rng: Arc::clone(&self.rng),
                 delay_ms: self.delay_ms,
                 under_way: None,
             };
             tokio::time::sleep(self.delay()).await;
-            if stream.cable.state().out {
-                return Err(FollowEnd::Lost("the cable is out".to_owned()));
+            if stream.cable.state() != before {
+                return Err(lost());
             }
             Ok(Box::new(stream) as Box<dyn UpstreamFollow>)
         })

@@ -1,5 +1,5 @@
-//! Seeded simulation of a whole broker in one process: an in-memory log, its hub, an edge behind a bad link,
-//! publishers that retry and subscribers that hop.
+//! Seeded simulation of a whole cluster in one process: replicas on disks and a network in memory, each with its hub,
+//! an edge behind bad links, publishers that retry and subscribers that hop.
 //!
 //! Invariant: one process a seed, and everything that happens is drawn from it: the same seed gives the same
 //! trace. `docs/simulation.md` has the legend of a trace line.
@@ -10,12 +10,16 @@
     reason = "a command-line program"
 )]
 
+mod agreement;
 mod broker;
 mod link;
+mod net;
+mod node;
 mod oracle;
 mod plan;
 mod publishers;
 mod seeded;
+mod storm;
 mod subscribers;
 mod sweep;
 mod trace;

@@ -67,6 +67,24 @@ impl Oracle {
         )
     }
 
+    /// A replica holds this event.
+    pub(crate) fn holds(&self, channel: &str, offset: u64, value: u64) -> Result<(), String> {
+        self.0.borrow_mut().place(channel, offset, value)
+    }
+
+    /// A replica knows `channel`, and its next event will have offset `next`.
+    pub(crate) fn continues(&self, channel: &str, next: u64) -> Result<(), String> {
+        let history = self.0.borrow();
+        let acknowledged = history.acknowledged.get(channel);
+        let last = acknowledged.and_then(|offsets| offsets.iter().max());
+        match last {
+            Some(last) if *last >= next => Err(format!(
+                "{channel} {last} was acknowledged and is lost: the next is {next}"
+            )),
+            _ => Ok(()),
+        }
+    }
+
     fn delivers(&self, channel: &str, offset: u64, value: u64) -> Result<(), String> {
         let mut history = self.0.borrow_mut();
         history.delivered += 1;

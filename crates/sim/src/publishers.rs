@@ -1,10 +1,12 @@
-//! Publishers: through the node or the edge, with and without keys, patient.
+//! Publishers: through any replica or the edge, with and without keys, patient.
+//!
+//! Invariant: a publish whose node went before it answered is one of unknown outcome.
 
 use std::{rc::Rc, time::Duration};
 
 use bytes::Bytes;
 use halley_env::Rng as _;
-use halley_log::{LogError, PublishError, Publisher};
+use halley_log::{LogError, PublishError};
 use halley_shard::{ChannelName, Content, IdempotencyKey, Publication};
 
 use crate::{broker::Broker, seeded::SeededRng};
@@ -25,8 +27,14 @@ pub(crate) async fn run(broker: Rc<Broker>, index: u64) -> Result<(), String> {
             broker
                 .trace
                 .say(format_args!("p{index}"), format_args!("deletes {channel}"));
-            // Its outcome does not matter: whoever reads is told of a gap or of nothing.
-            let _ = pick(&broker, &rng).delete(channel, DEADLINE).await;
+            if let Some(role) = broker.pick(&rng) {
+                // Its outcome does not matter: whoever reads is told of a gap or of nothing.
+                tokio::select! {
+                    biased;
+                    () = role.process.gone() => {}
+                    _ = role.publisher.delete(channel, DEADLINE) => {}
+                }
+            }
         }
     }
     Ok(())
@@ -35,14 +43,6 @@ pub(crate) async fn run(broker: Rc<Broker>, index: u64) -> Result<(), String> {
 /// The channel of a number.
 pub(crate) fn channel(index: u64) -> ChannelName {
     ChannelName::parse(&format!("/c{}/{index}", index % 3)).expect("a valid name")
-}
-
-fn pick(broker: &Broker, rng: &SeededRng) -> Publisher {
-    if rng.chance(50) {
-        broker.node.publisher.clone()
-    } else {
-        broker.edge().publisher.clone()
-    }
 }
 
 /// Publishes one value until it has an outcome; one without a key is not sent again once it may have
@@ -69,11 +69,19 @@ async fn publish(
         key: key.clone(),
     };
     loop {
+        let Some(role) = broker.pick(rng) else {
+            tokio::time::sleep(rng.millis(50, 500)).await;
+            continue;
+        };
         broker.oracle.sends(value);
-        let publisher = pick(broker, rng);
-        let mut results = publisher.publish(vec![publication.clone()], DEADLINE).await;
+        let publishing = role.publisher.publish(vec![publication.clone()], DEADLINE);
+        let result = tokio::select! {
+            biased;
+            () = role.process.gone() => Some(Err(PublishError::Log(LogError::UnknownOutcome))),
+            mut results = publishing => results.pop(),
+        };
         let who = format_args!("pub");
-        match results.pop() {
+        match result {
             Some(Ok((published, _))) => {
                 let offset = published.offset.get();
                 broker

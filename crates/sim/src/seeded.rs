@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use halley_env::{BoxFuture, Clock, Env, Rng, SystemClock, TokioSpawn};
+use halley_env::{BoxFuture, Clock, Env, InlineSpawn, Rng, SystemClock};
 
 /// `SplitMix64` (Steele, Lea, Flood: Fast splittable pseudorandom number generators, 2014).
 #[derive(Debug)]
@@ -88,7 +88,7 @@ pub(crate) fn machine(seed: u64) -> (Env, Arc<SeededRng>) {
     let env = Env {
         clock: Arc::new(clock),
         rng: Arc::clone(&rng) as Arc<dyn Rng>,
-        spawn: Arc::new(TokioSpawn),
+        spawn: Arc::new(InlineSpawn),
     };
     (env, rng)
 }

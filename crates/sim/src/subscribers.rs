@@ -1,4 +1,7 @@
-//! Subscribers: each carries one cursor between node and edge, reads a little, lingers, leaves, comes back.
+//! Subscribers: each carries one cursor between all replicas and the edge, reads a little, lingers, leaves, comes
+//! back.
+//!
+//! Invariant: a cursor outlives whoever gave it out.
 
 use std::{rc::Rc, time::Duration};
 
@@ -6,7 +9,7 @@ use halley_env::Rng as _;
 use halley_hub::{Delivery, EndReason, Hub, SubscribeRequest};
 use halley_shard::{Budget, ChannelPattern, GapReason, Interest, Retained as _, Selection, Since};
 
-use crate::{broker::Broker, oracle::Witness, publishers, seeded::SeededRng};
+use crate::{broker::Broker, node::Role, oracle::Witness, publishers, seeded::SeededRng};
 
 /// One subscriber's whole life; `Ok` when it saw everything, in order, or was told.
 pub(crate) async fn run(broker: Rc<Broker>, index: u64) -> Result<(), String> {
@@ -25,13 +28,15 @@ pub(crate) async fn run(broker: Rc<Broker>, index: u64) -> Result<(), String> {
         rng,
     };
     while !life.broker.calm() {
-        let hub = life.pick();
-        life.visit(hub).await?;
+        if let Some(role) = life.broker.pick(&life.rng) {
+            life.visit(&role).await?;
+        }
         tokio::time::sleep(life.rng.millis(0, 300)).await;
     }
-    // Faults are over: everything must come, through either node.
-    let hub = life.pick();
-    life.finish(hub).await
+    // Faults are over: everything must come, through whomever.
+    let role = life.broker.pick(&life.rng);
+    let role = role.ok_or("nobody serves in calm")?;
+    life.finish(&role.hub).await
 }
 
 struct Life {
@@ -62,15 +67,6 @@ fn interests(rng: &SeededRng, channels: u64) -> Vec<Interest> {
 }
 
 impl Life {
-    fn pick(&self) -> Hub {
-        let node = self.rng.chance(40);
-        if node {
-            self.broker.node.hub.clone()
-        } else {
-            self.broker.edge().hub.clone()
-        }
-    }
-
     fn budget(&self) -> Budget {
         Budget {
             items: self.rng.between(1, 12) as usize,
@@ -80,7 +76,7 @@ impl Life {
     }
 
     /// Opens a subscription with the cursor in hand, reads for a while, takes the cursor away.
-    async fn visit(&mut self, hub: Hub) -> Result<(), String> {
+    async fn visit(&mut self, role: &Role) -> Result<(), String> {
         let request = SubscribeRequest {
             interests: self.interests.clone(),
             since: self.since.clone(),
@@ -88,7 +84,7 @@ impl Life {
             unreadable: false,
         };
         let first = !matches!(self.since, Since::Cursor(_));
-        let mut subscription = match hub.subscribe(request).await {
+        let mut subscription = match role.hub.subscribe(request).await {
             Ok(subscription) => subscription,
             Err(error) => {
                 self.say(&format!("not subscribed: {error}"));
@@ -100,7 +96,15 @@ impl Life {
         }
         let stay = tokio::time::Instant::now() + self.rng.millis(0, 1_500);
         loop {
-            let next = tokio::time::timeout_at(stay, subscription.next(self.budget())).await;
+            let budget = self.budget();
+            let next = tokio::select! {
+                biased;
+                () = role.process.gone() => {
+                    self.say("is cut off");
+                    break;
+                }
+                next = tokio::time::timeout_at(stay, subscription.next(budget)) => next,
+            };
             match next {
                 Ok(Ok(deliveries)) => self.take(deliveries)?,
                 Ok(Err(EndReason::CursorAhead)) => return Err("cursor_ahead".to_owned()),
@@ -123,7 +127,7 @@ impl Life {
     }
 
     /// Reads until this copy has reached the log's head and there is nothing more.
-    async fn finish(&mut self, hub: Hub) -> Result<(), String> {
+    async fn finish(&mut self, hub: &Hub) -> Result<(), String> {
         let request = SubscribeRequest {
             interests: self.interests.clone(),
             since: self.since.clone(),

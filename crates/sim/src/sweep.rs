@@ -1,6 +1,7 @@
 //! Many seeds, each in a process of its own, two at a time; the first few also twice, to compare traces.
 
 use std::{
+    collections::BTreeMap,
     ops::Range,
     process::{Child, Command, Stdio},
 };
@@ -30,7 +31,8 @@ pub(crate) fn range(text: &str) -> Result<Range<u64>, String> {
 pub(crate) fn run(seeds: Range<u64>) -> Result<String, String> {
     let repeated = REPEATED.min(seeds.end - seeds.start);
     let again = seeds.start..seeds.start + repeated;
-    let mut first_lines = std::collections::BTreeMap::new();
+    let mut first_lines = BTreeMap::new();
+    let mut struck = BTreeMap::new();
     let mut failed = Vec::new();
     let mut running: Vec<(u64, Child)> = Vec::new();
     let mut waiting = seeds.clone().chain(again);
@@ -49,11 +51,14 @@ pub(crate) fn run(seeds: Range<u64>) -> Result<String, String> {
             .map_err(|error| error.to_string())?;
         let line = String::from_utf8_lossy(&output.stdout).into_owned();
         if !output.status.success() {
-            failed.push(format!(
-                "seed {seed}: {}",
-                String::from_utf8_lossy(&output.stderr).trim()
-            ));
+            let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            // At once: a sweep that is ended early has said what it found.
+            eprintln!("seed {seed}: {why}");
+            failed.push(format!("seed {seed}: {why}"));
             continue;
+        }
+        if !first_lines.contains_key(&seed) {
+            count_faults(&line, &mut struck);
         }
         if let Some(before) = first_lines.insert(seed, line.clone())
             && before != line
@@ -65,8 +70,13 @@ pub(crate) fn run(seeds: Range<u64>) -> Result<String, String> {
     }
     let count = seeds.end - seeds.start;
     if failed.is_empty() {
+        let struck: Vec<_> = struck
+            .iter()
+            .map(|(kind, times)| format!("{kind} {times}"))
+            .collect();
         Ok(format!(
-            "simulation: {count} seeds hold ({seeds:?}), {repeated} of them the same twice"
+            "simulation: {count} seeds hold ({seeds:?}), {repeated} of them the same twice\nfaults: {}",
+            struck.join(", ")
         ))
     } else {
         Err(format!(
@@ -74,6 +84,18 @@ pub(crate) fn run(seeds: Range<u64>) -> Result<String, String> {
             failed.join("\n"),
             failed.len()
         ))
+    }
+}
+
+/// Adds up the faults that a run's line names.
+fn count_faults(line: &str, struck: &mut BTreeMap<String, u64>) {
+    let named = line
+        .split_whitespace()
+        .filter_map(|word| word.strip_prefix("struck="));
+    for fault in named.flat_map(|named| named.split(',')) {
+        if let Some((kind, times)) = fault.split_once(':') {
+            *struck.entry(kind.to_owned()).or_default() += times.parse::<u64>().unwrap_or(0);
+        }
     }
 }
 
