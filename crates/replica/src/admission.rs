@@ -357,15 +357,29 @@ mod tests {
     }
 
     #[test]
+    fn marks_of_many_processes_are_folded_and_not_forgotten() {
+        let mut memory = Memory::default();
+        for process in 1..=9 {
+            memory.logged(node(1), Process(process), 0, at(1, process * 10));
+        }
+        let answer = memory.answer(node(1), Incarnation::new(9), Process(9));
+        assert_eq!(answer.last, [(0, at(1, 80))].into());
+        let answer = memory.answer(node(1), Incarnation::new(9), Process(77));
+        assert_eq!(answer.last, [(0, at(1, 90))].into());
+    }
+
+    #[test]
     fn a_question_asked_again_is_answered_as_before() {
         let mut memory = Memory::default();
         let (first, copy) = (Process(1), Process(2));
         let seven = Incarnation::new(7);
         memory.started(node(1), Incarnation::new(6), Process(9));
-        memory.logged(node(1), Process(1), 0, at(3, 10));
-        memory.logged(node(1), Process(2), 0, at(2, 99));
+        memory.logged(node(1), Process(9), 0, at(3, 10));
+        memory.logged(node(1), Process(9), 0, at(2, 99));
         let answer = memory.answer(node(1), seven, first);
         assert_eq!(answer, known(6, &[(0, at(3, 10))]));
+        // What this process has taken since its start says nothing of its disk.
+        memory.logged(node(1), first, 0, at(4, 500));
         assert_eq!(memory.answer(node(1), seven, first), answer);
         // A copy of the disk, started as often: the second that asks is refused, and asks in vain again.
         for _ in 0..2 {

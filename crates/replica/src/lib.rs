@@ -29,4 +29,4 @@ mod submit;
 
 pub use config::{Addresses, Bootstrap, DiskBounds, Keeping, ReplicaConfig, Timing};
 pub use peers::{Answering, Lane, PeerError, Peers, Stream};
-pub use replica::{Fatal, Replica, StartError};
+pub use replica::{Fatal, Replica, StartError, Starting};

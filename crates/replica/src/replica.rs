@@ -35,6 +35,9 @@ pub enum StartError {
 /// mend): the process must end.
 pub type Fatal = Arc<dyn Fn(String) + Send + Sync>;
 
+/// A replica on its way.
+pub type Starting = BoxFuture<'static, Result<Arc<Replica>, StartError>>;
+
 /// The replicated log of this node.
 pub struct Replica {
     core: Arc<dyn Core>,
@@ -61,28 +64,31 @@ impl Replica {
     ///
     /// # Errors
     /// [`StartError`]
-    pub async fn start(
+    #[must_use]
+    pub fn start(
         config: ReplicaConfig,
         env: Env,
         disk: Arc<dyn Disk>,
         peers: Arc<dyn Peers>,
         fatal: Fatal,
-    ) -> Result<Arc<Self>, StartError> {
-        Self::on::<TokioRuntime>(config, env, disk, peers, fatal).await
+    ) -> Starting {
+        // Boxed here, so that all of Raft is built in this crate, with its optimisation.
+        Box::pin(Self::on::<TokioRuntime>(config, env, disk, peers, fatal))
     }
 
     /// [`Replica::start`] for simulations: everything that Raft draws at random is drawn from `env`'s generator.
     ///
     /// # Errors
     /// [`StartError`]
-    pub async fn start_deterministic(
+    #[must_use]
+    pub fn start_deterministic(
         config: ReplicaConfig,
         env: Env,
         disk: Arc<dyn Disk>,
         peers: Arc<dyn Peers>,
         fatal: Fatal,
-    ) -> Result<Arc<Self>, StartError> {
-        Self::on::<Deterministic>(config, env, disk, peers, fatal).await
+    ) -> Starting {
+        Box::pin(Self::on::<Deterministic>(config, env, disk, peers, fatal))
     }
 
     async fn on<R: Runtime>(
