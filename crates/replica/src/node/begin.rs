@@ -129,6 +129,13 @@ fn try_open(
             config.name
         )));
     }
+    // Before the log: a log without an identity is a damaged disk, wherever a first start was cut short.
+    let identity = identity.started();
+    let identity = Identity {
+        name: config.name.clone(),
+        ..identity
+    };
+    identity.save(disk.as_ref(), directory)?;
     let failed = Arc::clone(fatal);
     let wal = Wal::open(
         Arc::clone(disk),
@@ -156,12 +163,6 @@ fn try_open(
             "the log of group {group} begins after its newest whole snapshot"
         )));
     }
-    let identity = identity.started();
-    let identity = Identity {
-        name: config.name.clone(),
-        ..identity
-    };
-    identity.save(disk.as_ref(), directory)?;
     Ok(Ok((identity, wal, snapshots)))
 }
 
