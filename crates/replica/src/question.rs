@@ -30,7 +30,7 @@ pub(crate) struct Question {
     /// Which process of the asker's asks.
     #[prost(fixed64, tag = "5")]
     pub(crate) process: u64,
-    #[prost(oneof = "Ask", tags = "10, 11, 12, 13, 14, 20, 22, 23, 24, 25, 26")]
+    #[prost(oneof = "Ask", tags = "10, 11, 12, 13, 14, 20, 22, 23, 24, 25, 26, 27")]
     pub(crate) ask: Option<Ask>,
 }
 
@@ -65,6 +65,9 @@ pub(crate) enum Ask {
     /// How far is each node in the group, as its leader knows?
     #[prost(message, tag = "26")]
     Progress(()),
+    /// May you vote, and so lead?
+    #[prost(message, tag = "27")]
+    Votes(()),
 }
 
 /// A start of a disk, and the process that it is.

@@ -112,9 +112,13 @@ impl<R: Runtime> Node<R> {
             Ask::Clock(()) => Say::Clock(self.env.clock.wall_ms()),
             Ask::Meta(command) => self.propose_meta_here(command).await,
             Ask::Barrier(()) => self.barrier_here(group).await,
-            Ask::Vote(_) | Ask::PreVote(_) if !self.voting.load(Ordering::Acquire) => {
+            // Taking a leadership over begins with a vote for oneself.
+            Ask::Vote(_) | Ask::PreVote(_) | Ask::Transfer(_) | Ask::Votes(())
+                if !self.voting.load(Ordering::Acquire) =>
+            {
                 Say::Refused("this node may not vote yet".into())
             }
+            Ask::Votes(()) => Say::Done(()),
             ask => {
                 let Some(found) = self.group(group) else {
                     return Say::Refused("no such group here yet".into());

@@ -12,7 +12,7 @@ use std::{
 use halley_log::LogError;
 use halley_shard::{Command, Time, codec};
 
-use super::{Node, held};
+use super::{Node, begin::META, held};
 use crate::{
     group::Group,
     identity::NodeId,
@@ -272,6 +272,9 @@ impl<R: Runtime> Node<R> {
         if led(most) < led(least) + 2 {
             return;
         }
+        if least != self.me() && !self.may_lead(least).await {
+            return;
+        }
         let moved = self
             .shards()
             .iter()
@@ -288,10 +291,23 @@ impl<R: Runtime> Node<R> {
         }
     }
 
-    async fn hand_group_over(&self, group: &Group<R>) {
-        let voters = group.standing().voters;
-        if let Some(other) = group.most_current(&voters) {
-            let _again = group.transfer(other).await;
+    /// Whether `node` answers and may vote: a started disk that is not admitted, or an old one, may not lead.
+    async fn may_lead(&self, node: NodeId) -> bool {
+        let asked = self
+            .asker
+            .ask(node, META.0, Ask::Votes(()), limits::ASK_MIN);
+        matches!(asked.await, Ok(Say::Done(())))
+    }
+
+    /// Hands a group to whoever has most of it among those that may lead it.
+    pub(super) async fn hand_group_over(&self, group: &Group<R>) {
+        let mut voters = group.standing().voters;
+        while let Some(other) = group.most_current(&voters) {
+            if self.may_lead(other).await {
+                let _again = group.transfer(other).await;
+                return;
+            }
+            voters.remove(&other);
         }
     }
 

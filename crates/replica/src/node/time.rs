@@ -103,9 +103,7 @@ impl<R: Runtime> Node<R> {
             Resolution::Refused(why) => {
                 metrics::counter!("halley_replica_clock_refused_total").increment(1);
                 self.notice("clock", why);
-                if let Some(other) = shard.group.most_current(&voters) {
-                    let _stays = shard.group.transfer(other).await;
-                }
+                self.hand_group_over(&shard.group).await;
                 Err(no_leader)
             }
         }
