@@ -10,6 +10,7 @@ use std::{
 };
 
 use bytes::{Bytes, BytesMut};
+use halley_env::BoxFuture;
 use halley_wire::Code;
 use hyper::server::conn::{http1, http2};
 use hyper_util::rt::TokioTimer;
@@ -21,6 +22,7 @@ use tokio::{
 
 use crate::{
     bare,
+    drain::Drain,
     front::{Front, Service},
     limits, meters,
     pulse::{Overdue, Pulse},
@@ -43,6 +45,7 @@ pub(crate) async fn serve(mut stream: TcpStream, front: Arc<Front>) {
     let first = tokio::select! {
         first = beginning(&mut stream) => first,
         () = front.env().clock.sleep(head_time) => return,
+        () = front.drain().last_word() => return,
     };
     match first {
         None => {}
@@ -121,6 +124,8 @@ async fn serve_h2(stream: TcpStream, first: Bytes, front: &Arc<Front>) {
 
 /// A connection of either kind.
 trait Served {
+    /// Completes when it should leave after the drain began.
+    fn leaves(drain: &Drain) -> BoxFuture<'static, ()>;
     /// Drives it; ready when it is over.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()>;
     /// Ends it after the requests under way.
@@ -130,6 +135,13 @@ trait Served {
 struct H1(http1::Connection<Socket, Service>);
 
 impl Served for H1 {
+    /// Closing an idle connection crosses the request that may be on its way, and nobody could tell whether that one
+    /// was answered (RFC 9112, section 9.5). Every answer of a draining node closes its connection; only those that
+    /// stay idle are closed without.
+    fn leaves(drain: &Drain) -> BoxFuture<'static, ()> {
+        drain.last_word()
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.0.poll_without_shutdown(cx).map(note_end)
     }
@@ -142,6 +154,14 @@ impl Served for H1 {
 struct H2(Pin<Box<http2::Connection<Socket, Service, Streams>>>);
 
 impl Served for H2 {
+    /// At once: the last stream that will be answered is told (RFC 9113, section 6.8).
+    fn leaves(drain: &Drain) -> BoxFuture<'static, ()> {
+        let begins = drain.begins();
+        Box::pin(async move {
+            begins.await;
+        })
+    }
+
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.0.as_mut().poll(cx).map(note_end)
     }
@@ -169,9 +189,9 @@ enum Woke {
 }
 
 /// Drives a connection until it is over (`None`) or overdue.
-async fn watch(connection: &mut impl Served, pulse: &Pulse, front: &Front) -> Option<Overdue> {
+async fn watch<S: Served>(connection: &mut S, pulse: &Pulse, front: &Front) -> Option<Overdue> {
     let (clock, config) = (&front.env().clock, front.config());
-    let mut begins = front.drain().begins();
+    let mut leaves = S::leaves(front.drain());
     let mut leaving = false;
     loop {
         let now = clock.monotonic();
@@ -184,7 +204,7 @@ async fn watch(connection: &mut impl Served, pulse: &Pulse, front: &Front) -> Op
         let woke = std::future::poll_fn(|cx| {
             if connection.poll(cx).is_ready() {
                 Poll::Ready(Woke::Over)
-            } else if !leaving && begins.as_mut().poll(cx).is_ready() {
+            } else if !leaving && leaves.as_mut().poll(cx).is_ready() {
                 Poll::Ready(Woke::Draining)
             } else if timer.as_mut().poll(cx).is_ready() {
                 Poll::Ready(Woke::Due)
@@ -198,7 +218,10 @@ async fn watch(connection: &mut impl Served, pulse: &Pulse, front: &Front) -> Op
             Woke::Over => return None,
             Woke::Draining => {
                 leaving = true;
-                connection.leave();
+                // The answer to a request that has begun to come ends the connection.
+                if !pulse.is_in_head() {
+                    connection.leave();
+                }
             }
             Woke::Due | Woke::Nearer => {}
         }

@@ -5,6 +5,8 @@ use std::{sync::Arc, time::Duration};
 use halley_env::{BoxFuture, Env};
 use tokio::sync::watch;
 
+use crate::limits;
+
 /// Says it.
 #[derive(Debug)]
 pub(crate) struct DrainSwitch(watch::Sender<Option<Duration>>);
@@ -51,6 +53,17 @@ impl Drain {
                 return max;
             }
             std::future::pending().await
+        })
+    }
+
+    /// Completes when a connection without a request should be closed: after a while in which a busy client's next request
+    /// comes, whose answer tells it.
+    pub(crate) fn last_word(&self) -> BoxFuture<'static, ()> {
+        let begins = self.begins();
+        let clock = Arc::clone(&self.env.clock);
+        Box::pin(async move {
+            let half = begins.await / 2;
+            clock.sleep(half.min(limits::DRAIN_IDLE_TIME)).await;
         })
     }
 

@@ -27,6 +27,8 @@ pub(crate) const ACCEPT_BACKOFF_MAX: Duration = Duration::from_secs(1);
 pub(crate) const LINGER_TIME: Duration = Duration::from_secs(2);
 /// Bytes of the same.
 pub(crate) const LINGER_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How long a connection without a request is kept after the drain began, at most.
+pub(crate) const DRAIN_IDLE_TIME: Duration = Duration::from_secs(1);
 /// How long a poll that brought no cursor waits for its channels to be known here, whatever its `wait`.
 pub(crate) const HOLDING_TIME: Duration = Duration::from_secs(2);
 /// Seconds that a refused client is told to wait: 1 to this, drawn for each.

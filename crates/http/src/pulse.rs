@@ -92,6 +92,11 @@ impl Pulse {
         Busy(Arc::clone(pulse))
     }
 
+    /// Whether a head has begun to come.
+    pub(crate) fn is_in_head(&self) -> bool {
+        self.head_since.load(Relaxed) != 0
+    }
+
     /// The moment at which the connection becomes overdue if nothing changes, and why it would be.
     pub(crate) fn due(&self, config: &HttpConfig) -> Option<(Duration, Overdue)> {
         let after = |since: u64, limit: Duration, why| {

@@ -2,6 +2,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
+use futures_util::FutureExt as _;
 use halley_env::{Env, Task};
 use halley_hub::Hub;
 use halley_log::Publisher;
@@ -93,7 +94,15 @@ impl Accepting {
         let mut over = clock.sleep(Duration::MAX / 4);
         let mut draining = false;
         let mut backoff = Duration::from_millis(5);
-        while !(draining && self.connections.is_empty()) {
+        loop {
+            if draining && self.connections.is_empty() {
+                // Whoever has connected is answered; closing the listener would reset them.
+                match self.listener.accept().now_or_never() {
+                    Some(Ok((stream, _))) => self.take(stream),
+                    Some(Err(_)) => {}
+                    None => break,
+                }
+            }
             tokio::select! {
                 biased;
                 max = &mut begins, if !draining => {

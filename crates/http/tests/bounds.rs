@@ -226,3 +226,33 @@ async fn going_down_answers_polls_ends_streams_and_refuses_what_is_new() {
     assert!(stream.block().await.is_none());
     drained.await.expect("the drain ends");
 }
+
+#[tokio::test]
+async fn a_request_that_comes_while_going_down_is_answered() {
+    let node = Node::start().await;
+    let address = node.address;
+    let mut idle = node.connect().await;
+    let mut busy = node.connect().await;
+    for client in [&mut idle, &mut busy] {
+        client
+            .send(b"GET /v1/nowhere HTTP/1.1\r\nhost: a\r\n\r\n")
+            .await;
+        assert_eq!(client.answer().await.status, 404);
+    }
+    busy.send(b"POST /v1/publish/a HTTP/1.1\r\nhost: a\r\n")
+        .await;
+    let drained = tokio::spawn(node.server.drain(Duration::from_secs(3_600)));
+    // What says nothing is closed, what has begun to speak is heard out.
+    assert!(idle.closed().await);
+    busy.send(b"content-length: 1\r\n\r\n1").await;
+    let mut late = harness::Client::to(address).await;
+    late.send(b"POST /v1/publish/a HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\n\r\n1")
+        .await;
+    for client in [&mut busy, &mut late] {
+        let answer = client.answer().await;
+        assert_eq!((answer.status, &*answer.code()), (503, "draining"));
+        assert_eq!(answer.header("connection"), "close");
+        assert!(client.closed().await);
+    }
+    drained.await.expect("the drain ends");
+}
