@@ -87,10 +87,11 @@ pub(crate) struct Group<R: Runtime> {
 }
 
 /// Who leads, as this node last heard.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Leadership {
     /// 0: nobody known.
     leader: AtomicU64,
+    voters: Mutex<Arc<[NodeId]>>,
     changed: Notify,
     closing: AtomicBool,
     /// Since when this node leads.
@@ -98,6 +99,16 @@ struct Leadership {
 }
 
 impl Leadership {
+    fn new() -> Self {
+        Self {
+            leader: AtomicU64::new(0),
+            voters: Mutex::new(Arc::default()),
+            changed: Notify::new(),
+            closing: AtomicBool::new(false),
+            led_since: Mutex::new(None),
+        }
+    }
+
     /// How long this node has led; nothing where it does not.
     fn led_for(&self, clock: &dyn Clock) -> Duration {
         let since = *self.led_since.lock().expect("nobody panics holding it");
@@ -167,7 +178,7 @@ impl<R: Runtime> Group<R> {
         let raft: OwnRaft<R> = Box::pin(R::within(env.rng.next_u64(), starting))
             .await
             .map_err(|error| format!("{name}: {error}"))?;
-        let leadership = Arc::new(Leadership::default());
+        let leadership = Arc::new(Leadership::new());
         let watching = watch(
             raft.clone(),
             name.clone(),
@@ -229,6 +240,12 @@ impl<R: Runtime> Group<R> {
     /// Who leads, as this node last heard.
     pub(crate) fn leader(&self) -> Option<NodeId> {
         NodeId::new(self.leadership.leader.load(Ordering::Acquire))
+    }
+
+    /// Who votes, as this node last heard: whom to ask, never who decides. In no order.
+    pub(crate) fn known_voters(&self) -> Arc<[NodeId]> {
+        let voters = self.leadership.voters.lock();
+        Arc::clone(&voters.expect("nobody panics holding them"))
     }
 
     /// Whether this node believes to lead; good for deciding whom to ask, never for answering.
@@ -365,6 +382,11 @@ async fn watch<R: Runtime>(
     loop {
         let leader = {
             let seen = metrics.borrow_and_update();
+            let voters = seen.membership_config.membership().voter_ids();
+            *leadership
+                .voters
+                .lock()
+                .expect("nobody panics holding them") = voters.filter_map(NodeId::new).collect();
             let follows = seen.state != ServerState::Candidate;
             seen.current_leader.filter(|_| follows).unwrap_or(0)
         };

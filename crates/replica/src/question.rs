@@ -192,6 +192,20 @@ pub(crate) struct Submission {
     pub(crate) command: Bytes,
 }
 
+/// Those that waited when the stream could take more: the cost of a message is the stream's, not the command's.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Submissions {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) submissions: Vec<Submission>,
+}
+
+/// What became of those that have their outcome by now.
+#[derive(Clone, PartialEq, prost::Message)]
+pub(crate) struct Outcomes {
+    #[prost(message, repeated, tag = "1")]
+    pub(crate) outcomes: Vec<Submitted>,
+}
+
 /// What became of it.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(crate) struct Submitted {

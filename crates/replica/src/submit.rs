@@ -27,7 +27,7 @@ use crate::{
     limits,
     packer::Outcome,
     peers::Lane,
-    question::{Fate, LaneHead, Submission, Submitted},
+    question::{Fate, LaneHead, Outcomes, Submission, Submissions, Submitted},
     raft::message,
 };
 
@@ -40,7 +40,7 @@ pub(crate) struct Submitter {
 
 /// One open stream, and the task that reads its answers.
 struct SubmitLane {
-    up: mpsc::UnboundedSender<Bytes>,
+    up: mpsc::UnboundedSender<Submission>,
     waiting: Arc<Mutex<Awaited>>,
     _reader: Task,
 }
@@ -125,7 +125,7 @@ impl Submitter {
             command,
         };
         // A reader that has ended closes what is awaited.
-        let _ended = lane.up.send(message::encode(&submission));
+        let _ended = lane.up.send(submission);
         Ok(outcome)
     }
 
@@ -136,11 +136,11 @@ impl Submitter {
             to: to.get(),
             ..LaneHead::default()
         };
-        let (up, queued) = mpsc::unbounded_channel::<Bytes>();
+        let (up, queued) = mpsc::unbounded_channel();
         let first = stream::iter([message::encode(&head)]);
         let rest = stream::unfold(queued, async |mut queued| {
-            let message = queued.recv().await?;
-            Some((message, queued))
+            let submissions = waiting_in(&mut queued).await?;
+            Some((message::encode(&submissions), queued))
         });
         let waiting = Arc::new(Mutex::new(Awaited::default()));
         let reading = read(
@@ -176,17 +176,12 @@ async fn read(
     let never_sent = match peers.open(&address, Lane::Submit, up).await {
         Ok(mut down) => {
             while let Some(Ok(bytes)) = down.next().await {
-                let Ok(submitted) = message::decode::<Submitted>("submitted", bytes) else {
+                let Ok(said) = message::decode::<Outcomes>("outcomes", bytes) else {
                     break;
                 };
-                let awaiting = {
-                    let mut waiting = awaited(&waiting);
-                    let awaiting = waiting.by_id.remove(&submitted.id);
-                    waiting.bytes -= awaiting.as_ref().map_or(0, |(cost, _)| *cost);
-                    awaiting
-                };
-                if let Some((_, awaiting)) = awaiting {
-                    let _gone = awaiting.send(outcome(submitted.fate));
+                let answered = waiting_for(&waiting, said.outcomes);
+                for (awaiting, fate) in answered {
+                    let _gone = awaiting.send(outcome(fate));
                 }
             }
             false
@@ -204,6 +199,34 @@ async fn read(
             let _gone = awaiting.send(Outcome::Unanswered(Unanswered::Elsewhere(None)));
         }
     }
+}
+
+/// The oldest that wait to be sent, as many as make a message; `None` once nobody sends any more.
+async fn waiting_in(queued: &mut mpsc::UnboundedReceiver<Submission>) -> Option<Submissions> {
+    let mut submissions = vec![queued.recv().await?];
+    let mut bytes = submissions[0].command.len();
+    while submissions.len() < limits::PACK_PUBLISHES_MAX && bytes < limits::PACK_BYTES_MAX {
+        let Ok(next) = queued.try_recv() else { break };
+        bytes += next.command.len();
+        submissions.push(next);
+    }
+    Some(Submissions { submissions })
+}
+
+/// Those who wait for these outcomes, each with its own.
+fn waiting_for(
+    waiting: &Mutex<Awaited>,
+    outcomes: Vec<Submitted>,
+) -> Vec<(oneshot::Sender<Outcome>, Option<Fate>)> {
+    let mut waiting = awaited(waiting);
+    let mut answered = Vec::with_capacity(outcomes.len());
+    for submitted in outcomes {
+        if let Some((cost, awaiting)) = waiting.by_id.remove(&submitted.id) {
+            waiting.bytes -= cost;
+            answered.push((awaiting, submitted.fate));
+        }
+    }
+    answered
 }
 
 fn outcome(fate: Option<Fate>) -> Outcome {
@@ -244,36 +267,48 @@ pub(crate) fn submit_lane(
 ) -> BoxStream<'static, Bytes> {
     let state = (up, take, FuturesUnordered::new(), true);
     let answers = stream::unfold(state, async |(mut up, take, mut flying, mut open)| {
-        loop {
-            let submitted: Submitted = tokio::select! {
+        let mut outcomes = Vec::new();
+        while outcomes.is_empty() {
+            tokio::select! {
                 biased;
-                Some(submitted) = flying.next(), if !flying.is_empty() => submitted,
+                Some(first) = flying.next(), if !flying.is_empty() => {
+                    outcomes.push(first);
+                    // An entry's commands have their outcomes together.
+                    while outcomes.len() < limits::PACK_PUBLISHES_MAX
+                        && let Some(Some(next)) = flying.next().now_or_never()
+                    {
+                        outcomes.push(next);
+                    }
+                }
                 message = up.next(), if open => {
-                    let submission = message
+                    let submissions = message
                         .and_then(Result::ok)
-                        .and_then(|bytes| message::decode::<Submission>("submission", bytes).ok());
-                    let Some(Submission { id, group, command }) = submission else {
+                        .and_then(|bytes| message::decode::<Submissions>("submissions", bytes).ok());
+                    let Some(Submissions { submissions }) = submissions else {
                         open = false;
                         continue;
                     };
-                    let group = u16::try_from(group).unwrap_or(u16::MAX);
-                    match take(group, command) {
-                        Err(refused) => Submitted { id, fate: Some(fate(refused)) },
-                        Ok(outcome) => {
-                            let answered = outcome.map(move |outcome| {
-                                let unknown = Outcome::Unanswered(Unanswered::Unknown);
-                                let fate = fate(outcome.unwrap_or(unknown));
-                                Submitted { id, fate: Some(fate) }
-                            });
-                            flying.push(answered);
-                            continue;
+                    for Submission { id, group, command } in submissions {
+                        match take(u16::try_from(group).unwrap_or(u16::MAX), command) {
+                            Err(refused) => outcomes.push(Submitted { id, fate: Some(fate(refused)) }),
+                            Ok(outcome) => flying.push(submitted(id, outcome)),
                         }
                     }
                 }
                 else => return None,
-            };
-            return Some((message::encode(&submitted), (up, take, flying, open)));
+            }
         }
+        let answer = message::encode(&Outcomes { outcomes });
+        Some((answer, (up, take, flying, open)))
     });
     answers.boxed()
+}
+
+async fn submitted(id: u64, outcome: oneshot::Receiver<Outcome>) -> Submitted {
+    let unknown = Outcome::Unanswered(Unanswered::Unknown);
+    let fate = fate(outcome.await.unwrap_or(unknown));
+    Submitted {
+        id,
+        fate: Some(fate),
+    }
 }

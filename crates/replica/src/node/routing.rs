@@ -15,7 +15,9 @@ use super::Node;
 use crate::{
     group::Unanswered,
     identity::NodeId,
-    limits, packer,
+    limits,
+    meta::Meta,
+    packer,
     question::{Ask, Say},
     raft::Runtime,
     shard::Shard,
@@ -23,10 +25,17 @@ use crate::{
 
 impl<R: Runtime> Node<R> {
     /// The nodes that a shard's command may be sent to, this one among them.
-    fn targets(&self, shard: &Shard<R>) -> Vec<NodeId> {
-        let mut targets = shard.group.standing().voters;
-        targets.insert(self.me());
-        targets.into_iter().collect()
+    fn targets(&self, shard: &Shard<R>) -> Arc<[NodeId]> {
+        let mut voters = shard.group.known_voters();
+        if voters.is_empty() {
+            // The group has just begun; its first voters are the cluster's.
+            let of_cluster = self.meta().map(|meta| meta.machine.with(Meta::voters));
+            voters = of_cluster.into_iter().flatten().collect();
+        }
+        if voters.contains(&self.me()) {
+            return voters;
+        }
+        voters.iter().copied().chain([self.me()]).collect()
     }
 
     /// Has `command` ordered and applied by the shard's leader.
