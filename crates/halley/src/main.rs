@@ -25,6 +25,10 @@ use clap::Parser as _;
 use cli::{Cli, Command, Output};
 use exit::Failure;
 
+/// A publish makes some dozens of small allocations, freed by other threads than made them.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread()
