@@ -63,24 +63,30 @@ fn client(nodes: Vec<String>) -> Client {
     Client::with_config(nodes, config, Env::system()).expect("addresses")
 }
 
-/// The name of the shard's leader, once all nodes are there, heard, and have all of its log.
+/// The name of the shard's leader, once all nodes answer, are heard, and have all of its log.
 async fn whole(dev: &Dev) -> String {
     let begin = Instant::now();
     loop {
         assert!(begin.elapsed() < WHOLE, "the cluster does not become whole");
+        let mut leader = None;
+        let mut answered = 0;
         for address in dev.addresses("grpc") {
             let Ok(status) = client(vec![address]).cluster_status().await else {
                 break;
             };
+            answered += 1;
             let group = status.groups.iter().find(|group| group.name == "shard 0");
             let Some(group) = group else { break };
             let current = group.progress.iter().filter(|one| one.lag == 0).count();
             let heard = status.members.iter().all(|one| one.heard != Some(false));
             if group.leader.as_deref() == Some(&status.answered_by) && current == 3 && heard {
-                // A node that has just come back may stand for election a moment later.
-                tokio::time::sleep(Duration::from_secs(1)).await;
-                return status.answered_by;
+                leader = Some(status.answered_by);
             }
+        }
+        if let (Some(leader), 3) = (leader, answered) {
+            // A node that has just come back may stand for election a moment later.
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            return leader;
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
