@@ -24,7 +24,7 @@ mod tests;
 use std::{
     fmt, io,
     ops::Range,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard},
 };
 
@@ -161,6 +161,17 @@ impl Wal {
         Ok(Self {
             inner: Arc::new(inner),
         })
+    }
+
+    /// Whether a log was ever begun in `directory`.
+    ///
+    /// # Errors
+    /// What the operating system says.
+    pub fn is_there(disk: &dyn Disk, directory: &Path) -> io::Result<bool> {
+        match disk.list(directory) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            names => Ok(names?.iter().any(|name| segment::number(name).is_some())),
+        }
     }
 
     /// Whether the log was new or had been closed when it was opened.

@@ -1,7 +1,7 @@
 //! The work on files that nobody waits for: the next segment made ready, old ones removed.
 //!
 //! Invariant: segments are removed oldest first, each durably before the next, so that those left are always
-//! without a hole; a segment that cannot be made ready is no failure before somebody needs it.
+//! without a hole; a segment for which there is no room is no failure before somebody needs it.
 
 use std::{
     io,
@@ -60,8 +60,7 @@ impl Keeper {
             if shared.is_ended() {
                 return;
             }
-            mine.make_ready();
-            if let Err(error) = mine.remove_old() {
+            if let Err(error) = mine.make_ready().and_then(|()| mine.remove_old()) {
                 shared.fail(&error);
             }
         };
@@ -128,18 +127,23 @@ impl Desk {
         self.remove.lock().expect("pushing a number does not panic")
     }
 
-    fn make_ready(&self) {
+    /// # Errors
+    /// All but a full disk, which may have room again before the segment is needed: a sync that failed is not tried
+    /// again.
+    fn make_ready(&self) -> io::Result<()> {
         let mut spare = self.spare();
         let Some(number) = spare.wanted.take() else {
-            return;
+            return Ok(());
         };
         match segment::create(&*self.disk, &self.directory, number, self.segment_bytes) {
             Ok(file) => spare.ready = Some((number, file)),
-            Err(error) => {
+            Err(error) if is_full(&error) => {
                 tracing::warn!(%error, number, "the next segment of the log cannot be made ready");
                 spare.half_made = Some(number);
             }
+            Err(error) => return Err(error),
         }
+        Ok(())
     }
 
     fn remove_old(&self) -> io::Result<()> {
@@ -150,4 +154,9 @@ impl Desk {
         }
         Ok(())
     }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    use io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded)
 }
