@@ -19,6 +19,8 @@ pub(crate) struct Rig {
     /// The loop device.
     device: Option<String>,
     mounted: bool,
+    /// Whether processes in mount namespaces of their own see what is taken down.
+    shared: bool,
 }
 
 /// Runs a program; what it printed, or why not.
@@ -51,7 +53,9 @@ impl Rig {
             mount,
             device: None,
             mounted: false,
+            shared: false,
         };
+        rig.share()?;
         let image = rig.directory.join("image");
         let file = fs::File::create(&image).map_err(told)?;
         file.set_len(IMAGE_BYTES).map_err(told)?;
@@ -65,6 +69,15 @@ impl Rig {
     /// Where it is mounted.
     pub(crate) fn mount(&self) -> &Path {
         &self.mount
+    }
+
+    /// Makes what is mounted below known to copies of this mount namespace, such as every `ip netns exec` makes: one that
+    /// keeps a cut file system alive would have it mounted again as it is, without its power.
+    fn share(&mut self) -> Result<(), String> {
+        let directory = self.directory.display().to_string();
+        run("mount", &["--bind", &directory, &directory])?;
+        self.shared = true;
+        run("mount", &["--make-shared", &directory]).map(drop)
     }
 
     fn put_up(&mut self) -> Result<(), String> {
@@ -98,6 +111,9 @@ impl Drop for Rig {
         }
         drop(fs::remove_file(self.directory.join("image")));
         drop(fs::remove_dir(&self.mount));
+        if self.shared {
+            drop(run("umount", &[&self.directory.display().to_string()]));
+        }
         drop(fs::remove_dir(&self.directory));
     }
 }
