@@ -248,6 +248,11 @@ impl Formation {
         Ok(())
     }
 
+    /// Whether a record is being written.
+    pub(crate) fn is_storing(&self) -> bool {
+        matches!(self.phase, Phase::Storing(_))
+    }
+
     /// The record is on the disk.
     pub(crate) fn stored(&mut self, now: Duration) {
         if let Phase::Storing(record) = &self.phase {

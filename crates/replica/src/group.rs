@@ -63,6 +63,8 @@ pub(crate) struct Ground {
     pub(crate) asker: Asker,
     pub(crate) timing: Timing,
     pub(crate) fatal: Fatal,
+    /// The disk takes nothing more from leaders: the log would fail, and with it the node.
+    pub(crate) brim: Arc<AtomicBool>,
 }
 
 /// Why a proposal has no answer.

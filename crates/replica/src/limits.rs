@@ -47,6 +47,8 @@ pub(crate) const ASK_AGAIN: Duration = Duration::from_millis(100);
 pub(crate) const FIND_EVERY: Duration = Duration::from_secs(1);
 /// How often the spread of leaders is looked at.
 pub(crate) const SPREAD_EVERY: Duration = Duration::from_secs(5);
+/// How long a node that was replaced goes on, so that its groups can change first.
+pub(crate) const RETIRE_AFTER: Duration = Duration::from_secs(10);
 /// How often a shard's leader lets time pass where something is due.
 pub(crate) const TICK_EVERY: Duration = Duration::from_secs(1);
 /// Bytes of commands sent to another node and not yet answered.

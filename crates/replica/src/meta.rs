@@ -161,10 +161,10 @@ impl Meta {
                 self.change.take_if(|change| change.number == *number);
                 Ok(())
             }
-            MetaCommand::SetSettings { settings } => {
-                self.settings = settings.clone();
-                Ok(())
-            }
+            MetaCommand::SetSettings {
+                instead_of,
+                settings,
+            } => self.set(instead_of, settings),
             MetaCommand::RaiseLevel { level } => self.raise(*level),
         };
         done.map_or_else(MetaReply::Refused, |()| MetaReply::Done)
@@ -193,6 +193,14 @@ impl Meta {
             (*id, record)
         });
         self.nodes = rows.collect();
+        Ok(())
+    }
+
+    fn set(&mut self, instead_of: &Settings, settings: &Settings) -> Result<(), MetaRefusal> {
+        if self.settings != *settings && self.settings != *instead_of {
+            return Err(MetaRefusal::OtherSettings);
+        }
+        self.settings = settings.clone();
         Ok(())
     }
 

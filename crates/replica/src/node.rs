@@ -71,6 +71,8 @@ pub(crate) struct Node<R: Runtime> {
     full: AtomicBool,
     /// Free bytes of the disk, as last seen.
     free: AtomicU64,
+    /// It gives its leaderships away and takes none.
+    handing_over: AtomicBool,
     closing: AtomicBool,
     /// Who answered lately at which of the addresses that this node was told, and when.
     whereabouts: Mutex<BTreeMap<String, (NodeId, Duration)>>,
@@ -131,6 +133,7 @@ impl<R: Runtime> Node<R> {
             asker: asker.clone(),
             timing: config.timing,
             fatal,
+            brim: Arc::default(),
         };
         let ends = Self::log_ends(&ground.wal);
         let formation = Self::formation(&config, &identity, &ground, founds);
@@ -152,6 +155,7 @@ impl<R: Runtime> Node<R> {
             voting: AtomicBool::new(false),
             full: AtomicBool::new(false),
             free: AtomicU64::new(0),
+            handing_over: AtomicBool::new(false),
             closing: AtomicBool::new(false),
             whereabouts: Mutex::default(),
             notices: Mutex::default(),
@@ -171,8 +175,11 @@ impl<R: Runtime> Node<R> {
         task: impl Future<Output = ()> + Send + 'static,
     ) {
         let seeded = R::within(self.env.rng.next_u64(), task);
-        let task = self.env.spawn.spawn(name, Box::pin(seeded));
         let mut tasks = held(&self.tasks);
+        if self.closing.load(Ordering::Acquire) {
+            return;
+        }
+        let task = self.env.spawn.spawn(name, Box::pin(seeded));
         tasks.retain(|task| !task.is_finished());
         tasks.push(task);
     }
@@ -259,10 +266,13 @@ impl<R: Runtime> Node<R> {
         }
     }
 
-    /// Hands leaderships over, then ends every group and closes the disk.
+    /// Ends every task and group, and closes the disk.
     pub(crate) async fn close(&self) {
-        self.closing.store(true, Ordering::Release);
-        let tasks = std::mem::take(&mut *held(&self.tasks));
+        let tasks = {
+            let mut tasks = held(&self.tasks);
+            self.closing.store(true, Ordering::Release);
+            std::mem::take(&mut *tasks)
+        };
         for task in tasks {
             task.stop().await;
         }

@@ -179,9 +179,16 @@ impl Packer {
                 Vec::new()
             };
             if !packed.is_empty() {
-                let answering = self
-                    .propose(packed, group.as_ref(), stamping.as_ref())
-                    .await;
+                let mut proposing =
+                    std::pin::pin!(self.propose(packed, group.as_ref(), stamping.as_ref()));
+                let answering = loop {
+                    // The time may have to be asked for; what is committed meanwhile is answered.
+                    tokio::select! {
+                        biased;
+                        answering = &mut proposing => break answering,
+                        Some(()) = flying.next(), if !flying.is_empty() => {}
+                    }
+                };
                 flying.extend(answering);
                 continue;
             }

@@ -66,6 +66,24 @@ fn ballast_size(bounds: DiskBounds, total: u64) -> u64 {
     bounds.ballast_max.min(total / 50)
 }
 
+/// Creates `directory` and what is missing above it, so that a loss of power does not take it away again.
+fn create_durably(disk: &dyn Disk, directory: &Path) -> io::Result<()> {
+    let is_missing = |path: &&Path| {
+        let listed = disk.list(path);
+        listed.is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    };
+    let missing: Vec<_> = directory.ancestors().take_while(is_missing).collect();
+    disk.create_dir(directory)?;
+    for created in missing {
+        match created.parent() {
+            Some(parent) if parent.as_os_str().is_empty() => disk.sync_dir(Path::new("."))?,
+            Some(parent) => disk.sync_dir(parent)?,
+            None => {}
+        }
+    }
+    Ok(())
+}
+
 impl DataRoom {
     /// Creates what is missing of `data` and takes it for this process.
     ///
@@ -76,7 +94,7 @@ impl DataRoom {
         data: &Path,
         bounds: DiskBounds,
     ) -> Result<(Self, Box<dyn DiskLock>), StartError> {
-        disk.create_dir(data)?;
+        create_durably(disk.as_ref(), data)?;
         let lock = disk
             .lock(&data.join(LOCK))
             .map_err(|error| match error.kind() {

@@ -3,11 +3,16 @@
 mod cluster;
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    path::PathBuf,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 use cluster::Cluster;
+use halley_env::Disk as _;
 use halley_log::{PublishError, Publisher};
 use halley_shard::{ChannelName, Content, Publication};
 
@@ -106,4 +111,25 @@ async fn any_one_of_three_may_die() {
         }
         cluster.assert_nobody_ended();
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_lost_log_is_a_damaged_disk() {
+    let mut cluster = Cluster::new(3, 30);
+    cluster.start_all().await;
+    assert_eq!(publish(&cluster, 0, "/a", "x").await, Ok(1));
+    cluster.stop(1).await;
+    let disk = Arc::clone(&cluster.places[1].disk);
+    let below = |directory: &str| -> Vec<PathBuf> {
+        let files = disk.files().into_iter().map(|(path, _)| path);
+        files.filter(|path| path.starts_with(directory)).collect()
+    };
+    for path in below("/data/node/log") {
+        disk.remove(&path).expect("it is there");
+    }
+    cluster.start(1).await;
+    // Its identity has acknowledged what this disk does not have: it votes no more, and a new node begins.
+    assert!(!below("/data/node.damaged-1").is_empty());
+    assert_eq!(publish(&cluster, 1, "/a", "y").await, Ok(2));
+    cluster.assert_nobody_ended();
 }

@@ -1,6 +1,6 @@
 //! A group's ends of the streams that leaders open: entries, and snapshots.
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::Ordering};
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream, stream::BoxStream};
@@ -20,8 +20,10 @@ use crate::{
 impl<R: Runtime> Group<R> {
     /// Takes a leader's entries and says what became of each message, in order.
     pub(crate) fn append_lane(self: Arc<Self>, up: Stream) -> BoxStream<'static, Bytes> {
-        let requests = up.scan((), |(), message| {
-            let request = message.ok().and_then(|bytes| {
+        let brim = Arc::clone(&self.ground.brim);
+        let requests = up.scan((), move |(), message| {
+            let room = !brim.load(Ordering::Acquire);
+            let request = message.ok().filter(|_| room).and_then(|bytes| {
                 let form: AppendForm = message::decode("append", bytes).ok()?;
                 Some(AppendEntriesRequest::<Types<R>>::from(form))
             });

@@ -9,7 +9,7 @@ use crate::{
     identity::NodeId,
     limits,
     question::{NodeProgress, ProgressForm},
-    raft::Runtime,
+    raft::{Runtime, Types},
 };
 
 /// Who is in a group, as this node's log has it.
@@ -45,6 +45,16 @@ impl<R: Runtime> Group<R> {
             changing: membership.get_joint_config().len() > 1
                 || effective != &metrics.committed_membership_config,
         }
+    }
+
+    /// Who votes, asked of Raft itself: what it tells everybody begins empty and follows a little later.
+    pub(crate) async fn voters(&self) -> BTreeSet<NodeId> {
+        let read = |state: &openraft::RaftState<Types<R>>| {
+            let effective = state.membership_state.effective();
+            effective.voter_ids().filter_map(NodeId::new).collect()
+        };
+        let asked = self.within(self.raft.with_raft_state(read)).await;
+        asked.unwrap_or_default()
     }
 
     /// Where the group stands.
@@ -125,7 +135,7 @@ impl<R: Runtime> Group<R> {
             .map_err(|error| error.to_string())
     }
 
-    /// Which voters have all of this leader's log, newest first in need of nothing: whom to hand over to.
+    /// Whoever of these has most of this leader's log: whom to hand over to.
     pub(crate) fn most_current(&self, among: &BTreeSet<NodeId>) -> Option<NodeId> {
         let progress = self.progress()?;
         let known: BTreeMap<u64, u64> = progress

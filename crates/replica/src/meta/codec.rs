@@ -47,7 +47,13 @@ impl MetaCommand {
                 new: new.get(),
             }),
             Self::ChangeDone { number } => Kind::ChangeDone(*number),
-            Self::SetSettings { settings } => Kind::SetSettings(put_settings(settings)),
+            Self::SetSettings {
+                instead_of,
+                settings,
+            } => Kind::SetSettings(forms::SettingsForm {
+                instead_of: put_settings(instead_of),
+                settings: put_settings(settings),
+            }),
             Self::RaiseLevel { level } => Kind::RaiseLevel(*level),
         };
         CommandForm { kind: Some(kind) }.encode_to_vec().into()
@@ -79,8 +85,9 @@ impl MetaCommand {
                 new: take_id(COMMAND, form.new)?,
             },
             Kind::ChangeDone(number) => Self::ChangeDone { number },
-            Kind::SetSettings(bytes) => Self::SetSettings {
-                settings: take_settings(COMMAND, bytes)?,
+            Kind::SetSettings(form) => Self::SetSettings {
+                instead_of: take_settings(COMMAND, form.instead_of)?,
+                settings: take_settings(COMMAND, form.settings)?,
             },
             Kind::RaiseLevel(level) => Self::RaiseLevel { level },
         })
@@ -312,6 +319,7 @@ fn put_refusal(refusal: &MetaRefusal) -> refusal_form::Kind {
             number: (*level).into(),
         }),
         MetaRefusal::LevelFalls { level } => Kind::LevelFalls(*level),
+        MetaRefusal::OtherSettings => Kind::OtherSettings(true),
     }
 }
 
@@ -341,5 +349,6 @@ fn take_refusal(kind: refusal_form::Kind) -> Result<MetaRefusal, Malformed> {
                 .map_err(|_| Malformed::new(REPLY, "a level does not fit"))?,
         },
         Kind::LevelFalls(level) => MetaRefusal::LevelFalls { level },
+        Kind::OtherSettings(_) => MetaRefusal::OtherSettings,
     })
 }

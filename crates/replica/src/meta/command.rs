@@ -31,7 +31,7 @@ pub(crate) struct About {
     pub(crate) level: u32,
 }
 
-/// A command. All but [`MetaCommand::SetSettings`] may be sent again without harm.
+/// A command. Each may be sent again without harm.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum MetaCommand {
     /// The first one: founds the cluster of `record`, its members voters. Data groups follow.
@@ -69,6 +69,8 @@ pub(crate) enum MetaCommand {
     },
     /// Settings for every shard, already checked ([`Settings::check`]).
     SetSettings {
+        /// What they were made from: others are not overwritten unseen.
+        instead_of: Settings,
         /// All of them.
         settings: Settings,
     },
@@ -103,6 +105,13 @@ pub(crate) enum ChangeKind {
         /// A voter.
         new: NodeId,
     },
+}
+
+impl Change {
+    /// Whether it takes the vote of `node`.
+    pub(crate) fn retires(&self, node: NodeId) -> bool {
+        matches!(self.kind, ChangeKind::Replace { old, .. } if old == node)
+    }
 }
 
 impl fmt::Display for Change {
@@ -193,4 +202,7 @@ pub(crate) enum MetaRefusal {
         /// The present one.
         level: u32,
     },
+    /// Somebody else has changed the settings meanwhile.
+    #[error("the settings have been changed by somebody else meanwhile")]
+    OtherSettings,
 }

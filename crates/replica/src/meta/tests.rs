@@ -259,6 +259,27 @@ fn some_about() -> impl Strategy<Value = About> {
     })
 }
 
+#[test]
+fn settings_are_not_overwritten_unseen() {
+    let mut meta = formed();
+    let before = meta.settings().clone();
+    let with = |events_max| {
+        let mut settings = before.clone();
+        settings.retention.events_max = events_max;
+        settings
+    };
+    let set = |settings| MetaCommand::SetSettings {
+        instead_of: before.clone(),
+        settings,
+    };
+    assert_eq!(meta.apply(&set(with(5))), MetaReply::Done);
+    // The same again, as after an answer that was lost.
+    assert_eq!(meta.apply(&set(with(5))), MetaReply::Done);
+    let other = meta.apply(&set(with(9)));
+    assert_eq!(other, MetaReply::Refused(MetaRefusal::OtherSettings));
+    assert_eq!(meta.settings(), &with(5));
+}
+
 fn some_settings() -> impl Strategy<Value = Settings> {
     (any::<u32>(), any::<Option<u64>>(), any::<u32>()).prop_map(|(events, age, channels)| {
         let mut settings = Settings {
@@ -282,7 +303,12 @@ fn some_command() -> impl Strategy<Value = MetaCommand> {
         (node(), some_about()).prop_map(|(node, about)| MetaCommand::Join { node, about }),
         (node(), node()).prop_map(|(old, new)| MetaCommand::Replace { old, new }),
         (0_u64..6).prop_map(|number| MetaCommand::ChangeDone { number }),
-        some_settings().prop_map(|settings| MetaCommand::SetSettings { settings }),
+        (some_settings(), some_settings()).prop_map(|(instead_of, settings)| {
+            MetaCommand::SetSettings {
+                instead_of,
+                settings,
+            }
+        }),
         (0_u32..4).prop_map(|level| MetaCommand::RaiseLevel { level }),
     ]
 }

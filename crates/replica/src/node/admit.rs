@@ -4,20 +4,21 @@
 //! replaced, or of which a later start is known, does not vote at all.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, atomic::Ordering},
 };
 
 use halley_store::{GroupId, Wal};
+use openraft::EntryPayload;
 
-use super::{Node, held};
+use super::{Node, begin::META, held};
 use crate::{
     admission::{Admission, Known, LogMark, Verdict},
     identity::{Identity, Incarnation, NodeId},
     limits,
     meta::{About, FIRST_LEVEL, MetaCommand, MetaRefusal, MetaReply},
     question::{Ask, Say, StartForm},
-    raft::{Runtime, log::GroupLog},
+    raft::{Entry, Runtime, log::GroupLog},
 };
 
 impl<R: Runtime> Node<R> {
@@ -41,8 +42,7 @@ impl<R: Runtime> Node<R> {
         let incarnation = held(&self.identity).incarnation;
         let clock = Arc::clone(&self.env.clock);
         if incarnation > Incarnation::ZERO.next() {
-            let meta = self.meta().expect("admission follows opening");
-            let voters = meta.group.standing().voters;
+            let voters = self.voters_to_ask().await;
             let now = clock.monotonic();
             let ends = self.ends.clone();
             let admission = Admission::new(self.me(), incarnation, ends, voters, now);
@@ -70,6 +70,25 @@ impl<R: Runtime> Node<R> {
         }
         self.voting.store(true, Ordering::Release);
         self.groups().iter().for_each(|group| group.may_elect());
+    }
+
+    /// The voters that this disk knows. One that knows its cluster and no voter has lost something: it waits for what
+    /// the others send it.
+    async fn voters_to_ask(&self) -> BTreeSet<NodeId> {
+        let meta = self.meta().expect("admission follows opening");
+        loop {
+            let mut voters = meta.group.voters().await;
+            if voters.is_empty() {
+                let record = held(&self.identity).formation.clone();
+                let founders = record.into_iter().flat_map(|record| record.members);
+                voters.extend(founders.map(|(_, id)| id));
+            }
+            if !voters.is_empty() {
+                return voters;
+            }
+            self.notice("vote", "this disk knows no voter of its cluster yet");
+            self.env.clock.sleep(limits::FORM_EVERY).await;
+        }
     }
 
     async fn ask_known(
@@ -105,8 +124,53 @@ impl<R: Runtime> Node<R> {
         }
     }
 
+    /// Notes the starts that the cluster's own log on this disk tells of, also those that may not be committed.
+    pub(super) fn remember_announcements(&self) {
+        let log = GroupLog::<R>::new(self.ground.wal.clone(), META);
+        let Ok(entries) = log.kept() else {
+            // Raft reads the same, and says what is wrong.
+            return;
+        };
+        for command in entries.iter().filter_map(announced) {
+            if let MetaCommand::Announce { node, about } | MetaCommand::Join { node, about } =
+                command
+            {
+                self.asker
+                    .memory()
+                    .started(node, about.incarnation, about.process);
+            }
+        }
+    }
+
+    /// Has this start written into the node table, and again where this node may not have heard of its replacement.
+    pub(super) async fn announce_again(self: Arc<Self>) {
+        let clock = Arc::clone(&self.env.clock);
+        let meta = self.meta().expect("an announcement follows opening");
+        loop {
+            Arc::clone(&self).announce().await;
+            while !meta.machine.with(|state| state.is_retired(self.me())) {
+                clock.sleep(limits::TICK_EVERY).await;
+            }
+            // Until every group has somebody in its place.
+            clock.sleep(limits::RETIRE_AFTER).await;
+            self.say_start().await;
+        }
+    }
+
     /// Has this start written into the node table.
-    pub(super) async fn announce(self: Arc<Self>) {
+    async fn announce(self: Arc<Self>) {
+        let meta = self.meta().expect("an announcement follows opening");
+        loop {
+            let row = meta.machine.with(|state| state.node(self.me()).cloned());
+            if row.is_some_and(|row| row.process == self.asker.process()) {
+                return self.notice("membership", "");
+            }
+            self.say_start().await;
+            self.env.clock.sleep(limits::KEEP_EVERY).await;
+        }
+    }
+
+    async fn say_start(&self) {
         let node = self.me();
         let about = About {
             name: self.config.name.clone(),
@@ -116,24 +180,15 @@ impl<R: Runtime> Node<R> {
             level: FIRST_LEVEL,
         };
         let meta = self.meta().expect("an announcement follows opening");
-        loop {
-            let row = meta.machine.with(|state| state.node(node).cloned());
-            if row
-                .as_ref()
-                .is_some_and(|row| row.process == self.asker.process())
-            {
-                return self.notice("membership", "");
-            }
-            let about = about.clone();
-            let command = match row {
-                Some(_) => MetaCommand::Announce { node, about },
-                None => MetaCommand::Join { node, about },
-            };
-            match self.propose_meta(&command, limits::ASK_MAX).await {
-                Some(MetaReply::Refused(refusal)) => self.announcement_refused(&refusal).await,
-                Some(MetaReply::Done) | None => {}
-            }
-            self.env.clock.sleep(limits::KEEP_EVERY).await;
+        let is_known = meta.machine.with(|state| state.node(node).is_some());
+        let command = if is_known {
+            MetaCommand::Announce { node, about }
+        } else {
+            MetaCommand::Join { node, about }
+        };
+        match self.propose_meta(&command, limits::ASK_MAX).await {
+            Some(MetaReply::Refused(refusal)) => self.announcement_refused(&refusal).await,
+            Some(MetaReply::Done) | None => {}
         }
     }
 
@@ -156,5 +211,12 @@ impl<R: Runtime> Node<R> {
             }
             _ => {}
         }
+    }
+}
+
+fn announced(entry: &Entry) -> Option<MetaCommand> {
+    match &entry.payload {
+        EntryPayload::Normal(payload) => MetaCommand::decode(&payload.0).ok(),
+        EntryPayload::Blank | EntryPayload::Membership(_) => None,
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     formation::Hello,
     group::Unanswered,
     identity::{Incarnation, NodeId},
+    limits,
     meta::{MetaCommand, Process},
     packer::Outcome,
     question::{Ask, KnownForm, KnownLast, LaneHead, Question, Said, Say, StartForm},
@@ -49,7 +50,8 @@ impl<R: Runtime> Answering for NodeAnswering<R> {
             let Some(head) = head else {
                 return stream::empty().boxed();
             };
-            if let Err(reason) = node.check(head.cluster, head.from, head.to) {
+            let checked = node.check(head.cluster, head.to);
+            if let Err(reason) = checked.and_then(|()| node.check_standing(head.from)) {
                 tracing::warn!(%reason, "a stream was refused");
                 return stream::empty().boxed();
             }
@@ -60,8 +62,8 @@ impl<R: Runtime> Answering for NodeAnswering<R> {
 }
 
 impl<R: Runtime> Node<R> {
-    /// Whether a message from `from` to `to` of `cluster` is for this node.
-    fn check(&self, cluster: u64, from: u64, to: u64) -> Result<(), String> {
+    /// Whether a message to `to` of `cluster` is for this node.
+    fn check(&self, cluster: u64, to: u64) -> Result<(), String> {
         let own = self.asker.cluster();
         if own == 0 {
             return Err("this node belongs to no cluster yet".into());
@@ -74,10 +76,17 @@ impl<R: Runtime> Node<R> {
         if to != self.me().get() {
             return Err(format!("this is node {}, not {to:016x}", self.me()));
         }
+        Ok(())
+    }
+
+    /// Whether `from` still counts: a node that was replaced does until its replacement has reached every group.
+    fn check_standing(&self, from: u64) -> Result<(), String> {
         let retired = self.meta().is_some_and(|meta| {
             meta.machine.with(|state| {
-                NodeId::new(from)
-                    .is_some_and(|from| state.is_retired(from) && state.change().is_none())
+                NodeId::new(from).is_some_and(|from| {
+                    state.is_retired(from)
+                        && state.change().is_none_or(|change| !change.retires(from))
+                })
             })
         });
         if retired {
@@ -103,7 +112,14 @@ impl<R: Runtime> Node<R> {
         if let Ask::Greet(hello) = ask {
             return self.greeted(&hello).await;
         }
-        if let Err(reason) = self.check(cluster, from, to) {
+        if let Err(reason) = self.check(cluster, to) {
+            return Say::Refused(reason);
+        }
+        // A node that was replaced learns that from its announcement.
+        let is_announcement = matches!(ask, Ask::Known(_) | Ask::Meta(_));
+        if let Err(reason) = self.check_standing(from)
+            && !is_announcement
+        {
             return Say::Refused(reason);
         }
         let group = GroupId(u16::try_from(group).unwrap_or(u16::MAX));
@@ -118,7 +134,7 @@ impl<R: Runtime> Node<R> {
             {
                 Say::Refused("this node may not vote yet".into())
             }
-            Ask::Votes(()) => Say::Done(()),
+            Ask::Votes(()) => self.may_be_given(),
             ask => {
                 let Some(found) = self.group(group) else {
                     return Say::Refused("no such group here yet".into());
@@ -164,9 +180,30 @@ impl<R: Runtime> Node<R> {
             }
         }
         if hello.offer.is_some() {
-            self.form_step().await;
+            // The node's own task writes it down: this one ends when its caller gives up.
+            self.record_written().await;
         }
         Say::Greeting(held(&self.formation).greeting().encode())
+    }
+
+    /// Waits until no record is being written, for a while.
+    async fn record_written(&self) {
+        let clock = &self.env.clock;
+        let ends = clock.monotonic() + limits::GREET_MAX;
+        while held(&self.formation).is_storing() && clock.monotonic() < ends {
+            clock.sleep(limits::FORM_EVERY).await;
+        }
+    }
+
+    /// Whether this node takes leaderships over: not while it hands its own over, or its disk is full.
+    pub(super) fn may_be_given(&self) -> Say {
+        if self.handing_over.load(Ordering::Acquire) {
+            return Say::Refused("this node is going down".into());
+        }
+        match self.proposals_may_go_on() {
+            Ok(()) => Say::Done(()),
+            Err(error) => Say::Refused(error.to_string()),
+        }
     }
 
     /// What this node knows of a node that was started again; its own start is remembered.
@@ -239,7 +276,9 @@ impl<R: Runtime> Node<R> {
         up: Stream,
     ) -> BoxStream<'static, Bytes> {
         let id = GroupId(u16::try_from(head.group).unwrap_or(u16::MAX));
+        let brim = self.ground.brim.load(Ordering::Acquire);
         match (lane, self.group(id)) {
+            (Lane::Append | Lane::Snapshot, _) if brim => stream::empty().boxed(),
             (Lane::Submit, _) => submit_lane(up, move |group, command| {
                 self.take_submission(GroupId(group), command)
             }),

@@ -121,6 +121,11 @@ fn try_open(
     if identity.retired {
         return Ok(Err("this disk's node was replaced".into()));
     }
+    let log = directory.join("log");
+    let began = identity.cluster.is_some() || identity.formation.is_some();
+    if began && !Wal::is_there(disk.as_ref(), &log)? {
+        return Ok(Err("there is an identity, and no log".into()));
+    }
     if identity.cluster.is_some() && identity.name != config.name {
         return Err(StartError::Identity(format!(
             "{} belongs to the node {}, and this one is called {}",
@@ -141,7 +146,7 @@ fn try_open(
         Arc::clone(disk),
         env.spawn.as_ref(),
         WalConfig {
-            directory: directory.join("log"),
+            directory: log,
             segment_bytes: config.keeping.segment_bytes,
             cache_bytes: limits::CACHE_BYTES,
         },
@@ -158,7 +163,7 @@ fn try_open(
     } else {
         snapshots
     };
-    if let Some(group) = hole(&wal, &snapshots, config) {
+    if let Some(group) = hole(&wal, &snapshots) {
         return Ok(Err(format!(
             "the log of group {group} begins after its newest whole snapshot"
         )));
@@ -179,8 +184,8 @@ fn catalogued(snapshots: Snapshots, directory: &Path, env: &Env) -> Snapshots {
 }
 
 /// A group whose log was purged beyond what its snapshots hold.
-fn hole(wal: &Wal, snapshots: &Snapshots, config: &ReplicaConfig) -> Option<u16> {
-    let groups = 0..=config.bootstrap.shards.get();
+fn hole(wal: &Wal, snapshots: &Snapshots) -> Option<u16> {
+    let groups = 0..=halley_shard::limits::SHARDS_MAX;
     groups.into_iter().find(|group| {
         let state = wal.state(GroupId(*group));
         let newest = snapshots.newest(GroupId(*group)).map(|file| file.index);
@@ -215,6 +220,8 @@ impl<R: Runtime> Node<R> {
 
     /// From an open disk to readers.
     pub(super) async fn live(self: Arc<Self>) {
+        // Before anybody can ask.
+        self.remember_announcements();
         self.spawn("peer-finder", Arc::clone(&self).find());
         let cluster = held(&self.identity).cluster;
         if let Some(cluster) = cluster {
@@ -227,7 +234,7 @@ impl<R: Runtime> Node<R> {
         let meta = self.meta().expect("it was just opened");
         self.spawn("admission", Arc::clone(&self).be_admitted());
         self.spawn("founding", Arc::clone(&self).found());
-        self.spawn("announcement", Arc::clone(&self).announce());
+        self.spawn("announcement", Arc::clone(&self).announce_again());
         let formed = meta.machine.when(Meta::cluster).await;
         let cluster = Cluster {
             id: formed.0,

@@ -8,7 +8,7 @@ use std::{
 use halley_env::BoxFuture;
 use halley_log::{
     AdminError, Check, ClusterAdmin, ClusterStatus, Group as GroupStatus, Member, Progress,
-    settings,
+    Standing, settings,
 };
 
 use super::{Node, held};
@@ -16,7 +16,7 @@ use crate::{
     group::Group,
     identity::NodeId,
     limits,
-    meta::{Meta, MetaCommand, MetaReply},
+    meta::{Meta, MetaCommand, MetaRefusal, MetaReply},
     raft::Runtime,
 };
 
@@ -118,19 +118,22 @@ impl<R: Runtime> Node<R> {
         for group in self.groups() {
             groups.push(self.group_status(&group).await);
         }
+        let members = self.members(&state);
+        let mut notices: Vec<_> = held(&self.notices).values().cloned().collect();
+        notices.extend(missing(&members, &groups));
         ClusterStatus {
             cluster: self.cluster(),
             answered_by: self.config.name.clone(),
             feature_level: state.level(),
             settings: settings::list(state.settings()),
-            members: self.members(&state),
+            members,
             groups,
-            notices: held(&self.notices).values().cloned().collect(),
+            notices,
         }
     }
 
-    async fn decide(&self, command: &MetaCommand, deadline: Duration) -> Result<(), AdminError> {
-        match self.propose_meta(command, deadline).await {
+    fn decided(&self, reply: Option<MetaReply>) -> Result<(), AdminError> {
+        match reply {
             Some(MetaReply::Done) => Ok(()),
             Some(MetaReply::Refused(refusal)) => Err(AdminError::Refused(refusal.to_string())),
             None if self.meta().and_then(|meta| meta.group.leader()).is_none() => {
@@ -146,6 +149,18 @@ impl<R: Runtime> Node<R> {
             .filter(|state| state.cluster().is_some())
             .ok_or(AdminError::NoLeader)
     }
+}
+
+/// What anybody can see to be amiss.
+fn missing(members: &[Member], groups: &[GroupStatus]) -> Vec<String> {
+    let silent = members.iter().filter(|member| {
+        let counts = matches!(member.standing, Standing::Voter | Standing::Learner);
+        counts && member.heard == Some(false)
+    });
+    let silent = silent.map(|member| format!("{} is not heard", member.name));
+    let leaderless = groups.iter().filter(|group| group.leader.is_none());
+    let leaderless = leaderless.map(|group| format!("{} has no leader", group.name));
+    silent.chain(leaderless).collect()
 }
 
 impl<R: Runtime> ClusterAdmin for NodeAdmin<R> {
@@ -167,10 +182,24 @@ impl<R: Runtime> ClusterAdmin for NodeAdmin<R> {
     ) -> BoxFuture<'_, Result<(), AdminError>> {
         let (key, value) = (key.to_owned(), value.to_owned());
         Box::pin(async move {
-            let state = self.0.state()?;
-            let settings = settings::change(state.settings(), &key, &value)?;
-            let command = MetaCommand::SetSettings { settings };
-            self.0.decide(&command, deadline).await
+            let clock = &self.0.env.clock;
+            let ends = clock.monotonic().saturating_add(deadline);
+            loop {
+                let instead_of = self.0.state()?.settings().clone();
+                let settings = settings::change(&instead_of, &key, &value)?;
+                let command = MetaCommand::SetSettings {
+                    instead_of,
+                    settings,
+                };
+                let left = ends.saturating_sub(clock.monotonic());
+                let decided = self.0.propose_meta(&command, left).await;
+                // Others were decided that have not arrived here yet.
+                let again = decided == Some(MetaReply::Refused(MetaRefusal::OtherSettings));
+                if !again || left <= limits::ASK_AGAIN {
+                    return self.0.decided(decided);
+                }
+                clock.sleep(limits::ASK_AGAIN).await;
+            }
         })
     }
 
@@ -186,7 +215,8 @@ impl<R: Runtime> ClusterAdmin for NodeAdmin<R> {
             let old = state.find(&old).map_err(AdminError::Invalid)?;
             let new = state.find(&new).map_err(AdminError::Invalid)?;
             let command = MetaCommand::Replace { old, new };
-            self.0.decide(&command, deadline).await
+            let decided = self.0.propose_meta(&command, deadline).await;
+            self.0.decided(decided)
         })
     }
 }

@@ -9,8 +9,9 @@ use std::{
     time::Duration,
 };
 
-use halley_log::LogError;
+use halley_log::{LogError, settings};
 use halley_shard::{Command, Time, codec};
+use halley_store::GroupId;
 
 use super::{Node, begin::META, held};
 use crate::{
@@ -31,10 +32,16 @@ impl<R: Runtime> Node<R> {
         let clock = Arc::clone(&self.env.clock);
         let started = clock.monotonic();
         let (mut ticked, mut spread) = (started, started);
+        let mut compared = false;
         loop {
             self.look_at_disk().await;
             self.keep_logs().await;
             self.keep_members().await;
+            if self.handing_over.load(Ordering::Acquire) {
+                for group in self.groups().iter().filter(|group| group.leads()) {
+                    self.hand_group_over(group).await;
+                }
+            }
             let now = clock.monotonic();
             if now >= ticked + limits::TICK_EVERY {
                 ticked = now;
@@ -42,12 +49,33 @@ impl<R: Runtime> Node<R> {
                     self.keep_shard(shard);
                 }
                 self.keep_table().await;
+                if !compared && self.shards().iter().all(|shard| shard.gate().is_open()) {
+                    compared = true;
+                    self.compare_settings();
+                }
             }
             if now >= spread + limits::SPREAD_EVERY {
                 spread = now;
                 self.spread_leaders().await;
             }
             clock.sleep(limits::KEEP_EVERY).await;
+        }
+    }
+
+    /// Warns where this node's file seeds settings that the cluster does not have any more (rule 15).
+    fn compare_settings(&self) {
+        let Some(meta) = self.meta() else { return };
+        let cluster = meta.machine.with(|state| settings::list(state.settings()));
+        let own = settings::list(&self.config.bootstrap.settings);
+        for ((key, cluster), (_, own)) in cluster.iter().zip(&own) {
+            if cluster != own {
+                tracing::warn!(
+                    key,
+                    %own,
+                    %cluster,
+                    "a setting of this node's is not the cluster's, which holds; `halley cluster set` changes it"
+                );
+            }
         }
     }
 
@@ -83,6 +111,8 @@ impl<R: Runtime> Node<R> {
         self.free.store(space.available, Ordering::Release);
         let full = fill != Fill::Free;
         self.full.store(full, Ordering::Release);
+        let brim = fill == Fill::Brim;
+        self.ground.brim.store(brim, Ordering::Release);
         metrics::gauge!("halley_replica_disk_full").set(u8::from(full));
         if !full {
             return self.notice("disk", "");
@@ -93,18 +123,35 @@ impl<R: Runtime> Node<R> {
         }
     }
 
+    /// Bytes of a group's own log after which a snapshot is due: as many as its state has, but not few.
+    fn snapshot_due(&self, id: GroupId) -> u64 {
+        let shard = self.shards().iter().find(|shard| shard.group.id() == id);
+        let state = shard.map(|shard| shard.source.with(|feed| feed.shard().windows().bytes()));
+        state.unwrap_or(0).max(self.config.keeping.snapshot_bytes)
+    }
+
     async fn keep_logs(&self) {
-        let least = self.config.keeping.snapshot_bytes;
+        if self.ground.brim.load(Ordering::Acquire) {
+            return;
+        }
         for shard in self.shards() {
-            let bytes = shard.source.with(|feed| feed.shard().windows().bytes());
-            shard.group.keep_log(bytes.max(least)).await;
+            let due = self.snapshot_due(shard.group.id());
+            // A snapshot that does not fit would end the node.
+            if !self.full.load(Ordering::Acquire) || 2 * due < self.free.load(Ordering::Acquire) {
+                shard.group.keep_log(due).await;
+            }
         }
         if let Some(meta) = self.meta() {
-            meta.group.keep_log(least).await;
+            meta.group.keep_log(self.snapshot_due(META)).await;
+        }
+        if self.full.load(Ordering::Acquire) {
+            return;
         }
         for group in self.groups() {
             let state = self.ground.wal.state(group.id());
-            if state.segments <= limits::PINNED_SEGMENTS_MAX {
+            // Its own log alone may be as long as makes a snapshot due.
+            let own = self.snapshot_due(group.id()) / self.config.keeping.segment_bytes.max(1);
+            if state.segments <= limits::PINNED_SEGMENTS_MAX + own {
                 continue;
             }
             if state.bytes <= limits::COPY_FORWARD_BYTES_MAX {
@@ -145,7 +192,8 @@ impl<R: Runtime> Node<R> {
             return;
         };
         for group in self.groups().iter().filter(|group| group.leads()) {
-            if let Err(error) = move_members(group, &voters, &learners).await {
+            let moved = self.soon(move_members(group, &voters, &learners)).await;
+            if let Err(error) = moved.unwrap_or_else(|| Err("no majority answers".into())) {
                 tracing::debug!(group = group.name(), %error, "members are not moved yet");
             }
         }
@@ -154,7 +202,9 @@ impl<R: Runtime> Node<R> {
     /// As leader of the cluster's own group: ends changes that every group has reached, and replaces wiped disks.
     async fn keep_table(&self) {
         let Some(meta) = self.meta().filter(|meta| meta.group.leads()) else {
-            return;
+            // Whoever leads now says it.
+            self.notice("change", "");
+            return self.notice("learner", "");
         };
         let state = meta.machine.with(Meta::clone);
         if let Some(change) = state.change() {
@@ -166,7 +216,7 @@ impl<R: Runtime> Node<R> {
             if self.groups().iter().all(reached) {
                 let number = change.number;
                 let done = MetaCommand::ChangeDone { number };
-                let _again = self.propose_meta_here(done.encode()).await;
+                let _again = self.soon(self.propose_meta_here(done.encode())).await;
             } else {
                 self.notice(
                     "change",
@@ -191,7 +241,7 @@ impl<R: Runtime> Node<R> {
                         old,
                         new: candidate,
                     };
-                    let _again = self.propose_meta_here(replace.encode()).await;
+                    let _again = self.soon(self.propose_meta_here(replace.encode())).await;
                     return self.notice("learner", "");
                 }
                 Judgement::NotYet(why) => self.notice("learner", why),
@@ -199,6 +249,15 @@ impl<R: Runtime> Node<R> {
         }
         if state.learners().is_empty() {
             self.notice("learner", "");
+        }
+    }
+
+    /// What `step` comes to, unless it takes long: it is tried again, and the disk is looked at meanwhile.
+    async fn soon<T>(&self, step: impl Future<Output = T>) -> Option<T> {
+        tokio::select! {
+            biased;
+            result = step => Some(result),
+            () = self.env.clock.sleep(limits::ASK_MAX) => None,
         }
     }
 
@@ -272,7 +331,7 @@ impl<R: Runtime> Node<R> {
         if led(most) < led(least) + 2 {
             return;
         }
-        if least != self.me() && !self.may_lead(least).await {
+        if !self.may_lead(least).await {
             return;
         }
         let moved = self
@@ -291,8 +350,13 @@ impl<R: Runtime> Node<R> {
         }
     }
 
-    /// Whether `node` answers and may vote: a started disk that is not admitted, or an old one, may not lead.
+    /// Whether `node` answers and takes leaderships over: a started disk that is not admitted, an old or full one, or a
+    /// node that goes down may not lead.
     async fn may_lead(&self, node: NodeId) -> bool {
+        if node == self.me() {
+            let votes = self.voting.load(Ordering::Acquire);
+            return votes && matches!(self.may_be_given(), Say::Done(()));
+        }
         let asked = self
             .asker
             .ask(node, META.0, Ask::Votes(()), limits::ASK_MIN);
@@ -313,7 +377,8 @@ impl<R: Runtime> Node<R> {
 
     /// Hands over whatever this node leads, for at most `deadline`.
     pub(crate) async fn hand_over(&self, deadline: Duration) {
-        // Whoever hands over does not take it back.
+        // Whoever hands over does not take it back, also not after this.
+        self.handing_over.store(true, Ordering::Release);
         self.groups().iter().for_each(|group| group.may_not_elect());
         let handing = async {
             loop {

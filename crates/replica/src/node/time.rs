@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::future::join_all;
+use futures_util::{StreamExt as _, stream::FuturesUnordered};
 use halley_env::BoxFuture;
 use halley_log::LogError;
 use halley_shard::{ShardId, Time};
@@ -109,7 +109,7 @@ impl<R: Runtime> Node<R> {
         }
     }
 
-    /// The clocks of the other voters that answer.
+    /// The clocks of other voters, of as many as make a majority with this node if they answer.
     async fn read_clocks(
         &self,
         voters: &std::collections::BTreeSet<crate::identity::NodeId>,
@@ -125,6 +125,14 @@ impl<R: Runtime> Node<R> {
                 _ => None,
             }
         });
-        join_all(reading).await.into_iter().flatten().collect()
+        let mut asked: FuturesUnordered<_> = reading.collect();
+        let mut readings = Vec::new();
+        // A majority decides; whoever is away is not waited for.
+        while readings.len() < voters.len() / 2
+            && let Some(read) = asked.next().await
+        {
+            readings.extend(read);
+        }
+        readings
     }
 }

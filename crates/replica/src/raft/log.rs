@@ -68,6 +68,12 @@ impl<R> GroupLog<R> {
         purged(state.purged)
     }
 
+    /// All entries that are kept, oldest first.
+    pub(crate) fn kept(&self) -> io::Result<Vec<Entry>> {
+        let state = self.wal.state(self.group);
+        self.read(state.first..state.next, usize::MAX)
+    }
+
     fn read(&self, range: std::ops::Range<u64>, most: usize) -> io::Result<Vec<Entry>> {
         let entries = self.wal.read(self.group, range, most)?.into_iter();
         let decoded = entries.map(|bytes| {

@@ -16,7 +16,7 @@ pub(super) struct CommandForm {
 pub(super) mod command_form {
     //! Which command.
 
-    use super::{Bytes, FormForm, NodeForm, Oneof, ReplaceForm};
+    use super::{FormForm, NodeForm, Oneof, ReplaceForm, SettingsForm};
 
     #[derive(Clone, PartialEq, Oneof)]
     pub(in super::super) enum Kind {
@@ -30,8 +30,8 @@ pub(super) mod command_form {
         Replace(ReplaceForm),
         #[prost(uint64, tag = "5")]
         ChangeDone(u64),
-        #[prost(bytes = "bytes", tag = "6")]
-        SetSettings(Bytes),
+        #[prost(message, tag = "6")]
+        SetSettings(SettingsForm),
         #[prost(uint32, tag = "7")]
         RaiseLevel(u32),
     }
@@ -41,6 +41,14 @@ pub(super) mod command_form {
 pub(super) struct FormForm {
     #[prost(message, optional, tag = "1")]
     pub(super) record: Option<RecordForm>,
+    #[prost(bytes = "bytes", tag = "2")]
+    pub(super) settings: Bytes,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct SettingsForm {
+    #[prost(bytes = "bytes", tag = "1")]
+    pub(super) instead_of: Bytes,
     #[prost(bytes = "bytes", tag = "2")]
     pub(super) settings: Bytes,
 }
@@ -89,7 +97,7 @@ pub(super) struct ReplyForm {
 pub(super) struct RefusalForm {
     #[prost(
         oneof = "refusal_form::Kind",
-        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11"
+        tags = "1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12"
     )]
     pub(super) kind: Option<refusal_form::Kind>,
 }
@@ -123,6 +131,8 @@ pub(super) mod refusal_form {
         NotAnnounced(NumberedForm),
         #[prost(uint32, tag = "11")]
         LevelFalls(u32),
+        #[prost(bool, tag = "12")]
+        OtherSettings(bool),
     }
 }
 
