@@ -15,6 +15,8 @@ mod support;
 
 #[path = "replicated/faults.rs"]
 mod faults;
+#[path = "replicated/floor.rs"]
+mod floor;
 #[path = "replicated/load.rs"]
 mod load;
 #[path = "replicated/quiet.rs"]
@@ -67,6 +69,7 @@ fn main() {
         .collect();
     for (name, table) in TABLES {
         if asked.is_empty() || asked.iter().any(|asked| asked == name) {
+            floor::print(&bench.root);
             table(&bench);
         }
     }
