@@ -16,7 +16,10 @@ pub(crate) fn start(settings: &Settings) -> Result<(), Failure> {
     let level = if settings.log_level.contains("openraft") {
         settings.log_level.clone()
     } else {
-        format!("{},openraft=error,openraft::core::heartbeat=off", settings.log_level)
+        format!(
+            "{},openraft=error,openraft::core::heartbeat=off",
+            settings.log_level
+        )
     };
     let filter = EnvFilter::try_new(&level).map_err(|error| {
         Failure::Usage(format!(

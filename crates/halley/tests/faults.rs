@@ -257,3 +257,24 @@ async fn power_cut_on_all() {
         figures(times)
     );
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_whose_disk_fails_ends() {
+    let _turn = turn().await;
+    if let Err(reason) = power::probe() {
+        println!("SKIPPED a_node_whose_disk_fails_ends: {reason}");
+        return;
+    }
+    let mut powered = Powered::start().await;
+    let load = Load::start(&powered.replicas(), &powered.edges()).await;
+    load.flows(BETWEEN).await;
+    for index in 0..fleet::REPLICAS {
+        assert_eq!(powered.fail_disk(index).await, Some(70));
+        load.flows(BETWEEN).await;
+    }
+    let told = load.finish().await;
+    println!(
+        "faults: the disk of each of {} failed; {told}",
+        fleet::REPLICAS
+    );
+}

@@ -262,6 +262,20 @@ impl Powered {
         Instant::now()
     }
 
+    /// Lets every write of one running replica fail from now on; gives the code with which it ends, and starts it again
+    /// over what its disk has.
+    pub(crate) async fn fail_disk(&mut self, index: usize) -> Option<i32> {
+        let (rig, replica) = (&mut self.rigs[index], &mut self.replicas[index]);
+        let cutter = Cutter::arm(rig.mount()).expect("the probe worked");
+        cutter.cut().expect("the probe worked");
+        let ended = until("the end of the node", async || replica.process.ended()).await;
+        self.past.push_str(&replica.process.said());
+        rig.remount().expect("its journal is replayed");
+        replica.start_again();
+        replica.ready().await;
+        ended.code()
+    }
+
     /// Starts all replicas again.
     pub(crate) fn start_again(&mut self) {
         self.replicas.iter_mut().for_each(Plugged::start_again);
