@@ -107,6 +107,37 @@ pub(crate) struct Server {
         value_delimiter = ','
     )]
     pub(crate) server: Vec<String>,
+    #[command(flatten)]
+    pub(crate) tls: ServerTls,
+}
+
+/// How the command and the node know each other, where its grpc listener has TLS. All files are PEM.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct ServerTls {
+    /// PEM file of the authorities that sign the node's certificate; plain text without it
+    #[arg(
+        long = "tls-authority",
+        env = "HALLEY_CLIENT_TLS_AUTHORITY",
+        value_name = "FILE"
+    )]
+    pub(crate) authority: Option<PathBuf>,
+    /// PEM file of the certificate to show, where the node asks for one
+    #[arg(
+        long = "tls-certificate",
+        env = "HALLEY_CLIENT_TLS_CERTIFICATE",
+        value_name = "FILE"
+    )]
+    pub(crate) certificate: Option<PathBuf>,
+    /// PEM file of its private key
+    #[arg(long = "tls-key", env = "HALLEY_CLIENT_TLS_KEY", value_name = "FILE")]
+    pub(crate) private_key: Option<PathBuf>,
+    /// Name that the node's certificate carries, where it is not the host of the address
+    #[arg(
+        long = "tls-server-name",
+        env = "HALLEY_CLIENT_TLS_SERVER_NAME",
+        value_name = "NAME"
+    )]
+    pub(crate) server_name: Option<String>,
 }
 
 #[derive(Debug, Args)]

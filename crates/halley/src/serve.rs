@@ -4,6 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use halley_env::{Disk, Env, SystemDisk};
 use halley_log::Role;
+use halley_replica::StartError;
 
 use crate::{
     cli,
@@ -81,15 +82,18 @@ fn signals(with_parent: bool) -> Result<Signals, Failure> {
     Ok(signals)
 }
 
-/// A taken port may be free again at the next start: that is for a supervisor, exit code 70.
+/// A taken port or directory may be free again at the next start: that is for a supervisor, exit code 70. A disk that
+/// belongs to another node or release stays what it is.
 fn refused(error: &ComposeError) -> Failure {
     match error {
-        ComposeError::Listener { .. } | ComposeError::Replica(_) => {
+        ComposeError::Listener { .. }
+        | ComposeError::Replica(StartError::InUse(_) | StartError::Io(_)) => {
             Failure::Internal(error.to_string())
         }
-        ComposeError::Upstream { .. } | ComposeError::Tls { .. } | ComposeError::TlsFile(_) => {
-            Failure::Usage(error.to_string())
-        }
+        ComposeError::Replica(StartError::Identity(_))
+        | ComposeError::Upstream { .. }
+        | ComposeError::Tls { .. }
+        | ComposeError::TlsFile(_) => Failure::Usage(error.to_string()),
     }
 }
 

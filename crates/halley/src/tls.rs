@@ -67,7 +67,11 @@ pub(crate) fn server(files: &GrpcTls) -> Result<TlsServer, TlsFileError> {
     })
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, TlsFileError> {
+/// Reads one file.
+///
+/// # Errors
+/// [`TlsFileError`]
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, TlsFileError> {
     std::fs::read(path).map_err(|reason| TlsFileError::Unreadable {
         path: path.into(),
         reason,

@@ -2,7 +2,10 @@
 
 mod support;
 
-use std::net::TcpListener;
+use std::{
+    net::TcpListener,
+    process::{Command, Stdio},
+};
 
 use rustix::process::Signal;
 use serde_json::{Value, json};
@@ -269,6 +272,159 @@ async fn a_node_drains_on_sigterm_and_ends_fast_on_a_second_signal() {
     assert_eq!(http::status(ops, "/livez").await, Some(200));
     node.process.signal(Signal::TERM);
     assert_eq!(node.process.end().await.code(), Some(0));
+}
+
+/// An edge that follows nobody, which is enough to be ended.
+const LONELY: [&str; 8] = [
+    "serve",
+    "--role=edge",
+    "--upstream=127.0.0.1:1",
+    "--listen-http=127.0.0.1:0",
+    "--listen-grpc=127.0.0.1:0",
+    "--listen-ops=127.0.0.1:0",
+    "--log-level=info",
+    "--node-name=lonely",
+];
+
+/// Runs `script` with the program and its arguments as `"$0" "$@"`.
+fn by_shell(script: &str, arguments: &[&str]) -> Command {
+    let program = halley(arguments);
+    let mut command = Command::new("sh");
+    command.args(["-c", script]).arg(program.get_program());
+    command.args(program.get_args()).stdin(Stdio::null());
+    for (name, value) in program.get_envs() {
+        assert!(value.is_none(), "only removed ones");
+        command.env_remove(name);
+    }
+    command
+}
+
+#[tokio::test]
+async fn what_is_started_by_nohup_outlives_its_terminal() {
+    let script = "trap '' HUP; exec \"$0\" \"$@\"";
+    let mut process = Process::start(by_shell(script, &LONELY));
+    until("it serves", async || {
+        process.said().contains("serving").then_some(())
+    })
+    .await;
+    process.signal(Signal::HUP);
+    process.signal(Signal::TERM);
+    assert_eq!(process.end().await.code(), Some(0));
+    let said = process.said();
+    assert!(
+        said.contains("SIGTERM") && !said.contains("SIGHUP"),
+        "{said}"
+    );
+}
+
+#[tokio::test]
+async fn the_end_of_a_terminal_ends_dev_and_its_directory() {
+    if ignores_hangup() {
+        // Nothing that is started from here can hear of it.
+        return;
+    }
+    let dev = Dev::start(0, &["--no-stocks"]).await;
+    let node = dev.nodes[0].clone();
+    let data = node.data.clone().expect("a replica stores");
+    let root = data.parent().expect("dev's own").to_owned();
+    assert!(root.join("tls").is_dir());
+    let mut process = dev.process;
+    process.signal(Signal::HUP);
+    assert_eq!(process.end().await.code(), Some(0));
+    assert!(!root.exists() && !lives(node.pid));
+    let mut process = Process::start(halley(&LONELY));
+    until("it serves", async || {
+        process.said().contains("serving").then_some(())
+    })
+    .await;
+    process.signal(Signal::HUP);
+    assert_eq!(process.end().await.code(), Some(0));
+}
+
+/// Whether these tests were started to outlive a terminal, and with them whatever they start.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").expect("this process");
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.expect("every process has it").trim();
+    u64::from_str_radix(mask, 16).expect("a mask") & 1 == 1
+}
+
+#[tokio::test]
+async fn a_disk_of_another_node_is_exit_code_2() {
+    let mut node = Node::replica(&[]).await;
+    node.process.signal(Signal::TERM);
+    assert_eq!(node.process.end().await.code(), Some(0));
+    let mut arguments = vec!["serve", "--node-name=n2", "--bootstrap-members=n2"];
+    arguments.extend(["--data-directory", node.data.text()]);
+    arguments.extend(LONELY.into_iter().filter(|flag| flag.contains("listen")));
+    arguments.push("--listen-peer=127.0.0.1:0");
+    let output = run(&arguments).await;
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("belongs to the node n1"), "{text}");
+}
+
+#[tokio::test]
+async fn a_directory_is_of_one_dev_at_a_time() {
+    let data = Scratch::new();
+    let dev = Dev::start(0, &["--no-stocks", "--data", data.text()]).await;
+    let authority = || std::fs::read(data.path().join("tls/authority.pem")).expect("reads");
+    let before = authority();
+    let base = ports::free(1).to_string();
+    let again = ["dev", "--nodes", "1", "--data", data.text()];
+    let output = run(&[&again[..], &["--base-port", &base]].concat()).await;
+    let text = stderr(&output);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(
+        text.contains(data.text()) && text.contains("in use"),
+        "{text}"
+    );
+    assert!(
+        before == authority(),
+        "the certificates of the first are gone"
+    );
+    assert_eq!(dev.stop().await.code(), Some(0));
+}
+
+#[tokio::test]
+async fn dev_keeps_from_its_nodes_what_is_meant_for_one() {
+    let base = ports::free(2).to_string();
+    let arguments = ["dev", "--nodes=1", "--edges=1", "--base-port", &base];
+    let mut command = halley(&[&arguments[..], &["--output=json", "--no-stocks"]].concat());
+    for (variable, value) in [
+        ("HALLEY_NODE_NAME", "elsewhere"),
+        ("HALLEY_UPSTREAM", "elsewhere:1"),
+        ("HALLEY_DATA_DIRECTORY", "/nowhere"),
+        ("HALLEY_BOOTSTRAP_MEMBERS", "elsewhere"),
+        ("HALLEY_ADVERTISE_GRPC", "elsewhere:1"),
+        ("HALLEY_ADVERTISE_PEER", "elsewhere:2"),
+        ("HALLEY_TLS_PEER_SERVER_NAME", "elsewhere"),
+        ("HALLEY_TLS_GRPC_KEY", "/nowhere/key"),
+        // No setting of nodes, and passed on.
+        ("HALLEY_CLIENT_TLS_AUTHORITY", "/nowhere/pem"),
+    ] {
+        command.env(variable, value);
+    }
+    let printed = Scratch::new();
+    command.stdout(std::fs::File::create(printed.path()).expect("creates"));
+    let mut process = Process::start(command);
+    let announced = until("the announcement", async || {
+        assert!(process.ended().is_none(), "{}", process.said());
+        let text = std::fs::read_to_string(printed.path()).expect("reads");
+        text.ends_with('\n').then(|| line(&text))
+    })
+    .await;
+    std::fs::remove_file(printed.path()).expect("cleans up");
+    let grpc = announced["nodes"][0]["grpc"].as_str().expect("text");
+    // Addresses come into the status a moment after the node is ready.
+    let address = until("an address in the status", async || {
+        let status = ["cluster", "status", "--output", "json", "--server", grpc];
+        let status = line(&stdout(&run(&status).await));
+        Some(status["members"][0]["grpc"].as_str()?.to_owned())
+    });
+    assert_eq!(address.await, grpc);
+    process.signal(Signal::TERM);
+    assert_eq!(process.end().await.code(), Some(0));
 }
 
 #[tokio::test]

@@ -9,10 +9,14 @@ use halley_hub::{Hub, HubConfig};
 use halley_log::{Member, MemoryConfig, MemoryLog, Publisher, Standing};
 use halley_rpc::{GrpcConfig, GrpcServer};
 use halley_shard::{ClusterId, Settings, ShardCount};
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsagePurpose, IsCa, KeyPair,
+    KeyUsagePurpose,
+};
 use serde_json::{Value, json};
 use support::{
     ports,
-    process::{Scratch, run, stderr, stdout},
+    process::{self, Scratch, halley, run, stderr, stdout},
 };
 
 /// A cluster of one node in this process.
@@ -204,4 +208,146 @@ async fn a_formation_is_reset_on_a_stopped_node_only() {
         json!({"moved_to": moved_to.to_str().expect("text")})
     );
     assert!(moved_to.join("identity").exists() && !data.path().join("node").exists());
+}
+
+/// PEM files of an authority and of a certificate that it signs, for a server that has only a name and for clients.
+struct Pem {
+    folder: Scratch,
+    authority: String,
+    certificate: String,
+    key: String,
+}
+
+impl Pem {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::<String>::new()).expect("no names");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        let key = KeyPair::generate().expect("a key");
+        let authority = CertifiedIssuer::self_signed(params, key).expect("signs itself");
+        let mut params = CertificateParams::new(vec!["halley.test".to_owned()]).expect("a name");
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, &authority).expect("signs");
+        let folder = Scratch::new();
+        std::fs::create_dir_all(folder.path()).expect("creates");
+        let file = |name: &str, pem: String| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, pem).expect("writes");
+            path.to_str().expect("text").to_owned()
+        };
+        Self {
+            authority: file("authority.pem", authority.pem()),
+            certificate: file("node.pem", certificate.pem()),
+            key: file("node.key", key.serialize_pem()),
+            folder,
+        }
+    }
+}
+
+#[tokio::test]
+async fn commands_talk_through_tls_and_show_a_certificate() {
+    let pem = Pem::new();
+    let node = process::Node::replica(&[
+        "--tls-grpc-certificate",
+        &pem.certificate,
+        "--tls-grpc-key",
+        &pem.key,
+        "--tls-grpc-client-authority",
+        &pem.authority,
+    ])
+    .await;
+    let server = node.at.grpc.to_string();
+    let server = ["--server", &server];
+    let believed = ["--tls-authority", &pem.authority];
+    let named = ["--tls-server-name", "halley.test"];
+    let shown = ["--tls-certificate", &pem.certificate, "--tls-key", &pem.key];
+    let all = [&server[..], &believed, &named, &shown].concat();
+    for verb in [
+        &["publish", "/tls/a", "1"][..],
+        &["history", "/tls/a"],
+        &["subscribe", "/tls/a", "--since", "earliest", "--count", "1"],
+        &["channels"],
+        &["cluster", "status"],
+        &["cluster", "set", "retention.events_max", "5"],
+        &["check", "round-trip", "--timeout", "60"],
+    ] {
+        let output = run(&[verb, &all].concat()).await;
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{verb:?}: {}",
+            stderr(&output)
+        );
+    }
+    // By the environment, as a probe in a container is told.
+    let mut command = halley(&["history", "/tls/a"]);
+    command.env("HALLEY_SERVER", server[1]);
+    for (variable, value) in [
+        ("AUTHORITY", pem.authority.as_str()),
+        ("CERTIFICATE", &pem.certificate),
+        ("KEY", &pem.key),
+        ("SERVER_NAME", "halley.test"),
+    ] {
+        command.env(format!("HALLEY_CLIENT_TLS_{variable}"), value);
+    }
+    let output = command.output().expect("starts");
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+
+    let trip = ["check", "round-trip", "--timeout", "2"];
+    let without_a_name = [&trip[..], &server, &believed, &shown].concat();
+    let shows_none = [&trip[..], &server, &believed, &named].concat();
+    let in_plain_text = [&trip[..], &server].concat();
+    for arguments in [without_a_name, shows_none, in_plain_text] {
+        let output = run(&arguments).await;
+        let text = stderr(&output);
+        assert_eq!(output.status.code(), Some(3), "{arguments:?}: {text}");
+    }
+}
+
+#[tokio::test]
+async fn tls_that_cannot_be_meant_is_exit_code_2() {
+    let pem = Pem::new();
+    let nothing = pem.folder.path().join("nothing.pem");
+    std::fs::write(&nothing, "nothing").expect("writes");
+    let nothing = nothing.to_str().expect("text");
+    let (authority, certificate) = (pem.authority.as_str(), pem.certificate.as_str());
+    for (arguments, said) in [
+        (&["--tls-authority", "/nowhere/a.pem"][..], "/nowhere/a.pem"),
+        (&["--tls-authority", nothing], nothing),
+        (&["--tls-server-name", "n1"], "--tls-authority"),
+        (&["--tls-key", &pem.key], "--tls-certificate"),
+        (
+            &["--tls-certificate", certificate, "--tls-key", &pem.key],
+            "--tls-authority",
+        ),
+        (
+            &[
+                "--tls-authority",
+                authority,
+                "--tls-certificate",
+                certificate,
+            ],
+            "--tls-key",
+        ),
+        (
+            &[
+                "--tls-authority",
+                authority,
+                "--server",
+                "http://127.0.0.1:1",
+            ],
+            "https://",
+        ),
+    ] {
+        for verb in [&["channels"][..], &["check", "round-trip"]] {
+            let output = run(&[verb, arguments].concat()).await;
+            let text = stderr(&output);
+            assert_eq!(output.status.code(), Some(2), "{arguments:?}: {text}");
+            assert!(text.contains(said), "{arguments:?}: {text}");
+        }
+    }
 }

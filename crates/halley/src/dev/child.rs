@@ -14,6 +14,7 @@ use tokio::{
 };
 
 use super::plan::Planned;
+use crate::settings;
 
 /// How long a child may take to drain before it is killed. Longer than `drain.max_seconds` of a child.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -126,7 +127,12 @@ impl Keeper {
     }
 
     fn spawn(&self) -> std::io::Result<Child> {
-        Command::new(&self.recipe.program)
+        let mut command = Command::new(&self.recipe.program);
+        // What is meant for one node would give all of them one address, one disk, one name.
+        for variable in settings::of_one_node() {
+            command.env_remove(variable);
+        }
+        command
             .args(&self.arguments)
             .env_remove("HALLEY_CONFIG")
             .stdin(Stdio::piped())

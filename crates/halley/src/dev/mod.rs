@@ -13,7 +13,7 @@ mod stocks;
 use std::time::Duration;
 
 use clap::Parser as _;
-use halley_env::Env;
+use halley_env::{Env, SystemDisk};
 
 use crate::{
     cli::{self, Cli, Output},
@@ -63,7 +63,7 @@ pub(crate) async fn run(dev: &cli::Dev, form: Output) -> Result<(), Failure> {
     check_settings(&lines)?;
     let mut signals = Signals::listen()
         .map_err(|error| Failure::Internal(format!("signals cannot be received: {error}")))?;
-    root.create().map_err(Failure::Internal)?;
+    let _held_to_the_end = root.take(&SystemDisk)?;
     authority::write(planned.iter().map(|node| (&node.name[..], &node.tls)))
         .map_err(Failure::Internal)?;
     let start = |(node, line)| Kept::start(node, line, recipe.clone(), &env);
@@ -124,8 +124,12 @@ fn arguments(node: &Planned, all: &[Planned]) -> Vec<String> {
     arguments
 }
 
-/// Finds mistakes of the environment before any child does.
+/// Finds mistakes of the environment before any child does, in what is passed on to children.
 fn check_settings(lines: &[Vec<String>]) -> Result<(), Failure> {
+    let is_passed_on =
+        |(name, _): &(String, String)| !settings::of_one_node().any(|own| own == name);
+    let variables = settings::variables().into_iter().filter(is_passed_on);
+    let variables: Vec<_> = variables.collect();
     for line in lines {
         let line = std::iter::once("halley").chain(line.iter().map(String::as_str));
         let cli =
@@ -133,7 +137,7 @@ fn check_settings(lines: &[Vec<String>]) -> Result<(), Failure> {
         let cli::Command::Serve(serve) = cli.command else {
             unreachable!("a plan's arguments begin with `serve`")
         };
-        settings::load(None, settings::variables(), &serve.flags)
+        settings::load(None, variables.clone(), &serve.flags)
             .map_err(|error| Failure::Usage(error.to_string()))?;
     }
     Ok(())

@@ -1,6 +1,6 @@
 //! The directory of a `halley dev`: one given by the user and kept, or one of its own that goes with it.
 //!
-//! Invariant: only a directory that this run made is ever removed.
+//! Invariant: only a directory that this run made is ever removed, and nothing is written into one that another run has.
 
 use std::{
     fs::DirBuilder,
@@ -9,7 +9,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use halley_env::Env;
+use halley_env::{Disk, DiskLock, Env};
+
+use crate::exit::Failure;
 
 /// Where the nodes of one cluster store things. Dropping a temporary one removes it.
 #[derive(Debug)]
@@ -78,16 +80,26 @@ impl Root {
         ))
     }
 
-    /// Creates it, for this user only.
+    /// Creates it, for this user only, and takes it for this run alone until the value is dropped.
     ///
     /// # Errors
-    /// A sentence for people.
-    pub(super) fn create(&self) -> Result<(), String> {
+    /// [`Failure::Usage`] when another run has it, else [`Failure::Internal`].
+    pub(super) fn take(&self, disk: &dyn Disk) -> Result<Box<dyn DiskLock>, Failure> {
+        let path = self.path.display();
         DirBuilder::new()
             .recursive(!self.temporary)
             .mode(0o700)
             .create(&self.path)
-            .map_err(|error| format!("{} cannot be created: {error}", self.path.display()))
+            .map_err(|error| Failure::Internal(format!("{path} cannot be created: {error}")))?;
+        disk.lock(&self.path.join("lock")).map_err(|error| {
+            if error.kind() == io::ErrorKind::WouldBlock {
+                Failure::Usage(format!(
+                    "--data {path} is in use by another `halley dev`: end that one, or choose another directory"
+                ))
+            } else {
+                Failure::Internal(format!("{path} cannot be locked: {error}"))
+            }
+        })
     }
 }
 
@@ -113,24 +125,33 @@ fn is_replica(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use halley_env::SystemDisk;
+
     use super::*;
 
     #[test]
     fn a_temporary_root_goes_and_a_given_one_stays() {
         let env = Env::system();
         let root = Root::choose(None, &env).expect("a name");
-        root.create().expect("creates");
+        let held = root.take(&SystemDisk).expect("creates");
         let path = root.path().to_owned();
         std::fs::write(path.join("x"), "").expect("writes");
         assert!(path.is_dir());
-        drop(root);
+        drop((held, root));
         assert!(!path.exists());
 
         let given = Root::choose(Some(&path), &env).expect("a path");
-        given.create().expect("creates");
-        given.create().expect("finds it again");
+        let held = given.take(&SystemDisk).expect("creates");
+        let error = given.take(&SystemDisk).expect_err("is held");
+        let said = error.to_string();
+        assert!(
+            matches!(error, Failure::Usage(_)) && said.contains(&path.display().to_string()),
+            "{said}"
+        );
+        drop(held);
+        drop(given.take(&SystemDisk).expect("finds it again"));
         drop(given);
-        std::fs::remove_dir(&path).expect("was kept");
+        std::fs::remove_dir_all(&path).expect("was kept");
     }
 
     #[test]

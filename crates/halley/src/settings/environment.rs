@@ -9,7 +9,36 @@ use super::{
 };
 
 /// Names of this program that are no settings: read by the command line.
-const OTHERS: [&str; 2] = ["HALLEY_CONFIG", "HALLEY_SERVER"];
+const OTHERS: [&str; 6] = [
+    "HALLEY_CONFIG",
+    "HALLEY_SERVER",
+    "HALLEY_CLIENT_TLS_AUTHORITY",
+    "HALLEY_CLIENT_TLS_CERTIFICATE",
+    "HALLEY_CLIENT_TLS_KEY",
+    "HALLEY_CLIENT_TLS_SERVER_NAME",
+];
+/// What tells one node from another, or what only its own address or disk makes true: keys, and tables of keys.
+const OF_ONE_NODE: [&str; 9] = [
+    "node",
+    "role",
+    "upstream",
+    "data",
+    "bootstrap",
+    "listen",
+    "advertise",
+    "tls",
+    "demos_nodes",
+];
+
+/// Names of the settings that cannot be the same on several nodes of one machine.
+pub(crate) fn of_one_node() -> impl Iterator<Item = &'static str> {
+    let is_own = |key: &str| {
+        let table = key.split_once('.').map_or(key, |(table, _)| table);
+        OF_ONE_NODE.contains(&table)
+    };
+    let own = TABLE.iter().filter(move |setting| is_own(setting.key));
+    own.map(|setting| setting.env)
+}
 
 /// Reads the settings among `variables`.
 ///
@@ -87,6 +116,30 @@ mod tests {
         assert!(error.contains("HALLEY_DEMOS"), "{error}");
         one("PATH", "/bin").expect("not ours");
         one("HALLEY_SERVER", "http://127.0.0.1:9090").expect("of the command line");
+        one("HALLEY_CLIENT_TLS_KEY", "/k").expect("of the command line");
+        let error = one("HALLEY_CLIENT_TLS_KEYS", "/k").expect_err("no setting");
+        assert!(
+            error.to_string().contains("`HALLEY_CLIENT_TLS_KEY`"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn addresses_and_identities_are_of_one_node() {
+        let own: Vec<_> = of_one_node().collect();
+        for (name, is_own) in [
+            ("HALLEY_NODE_NAME", true),
+            ("HALLEY_ROLE", true),
+            ("HALLEY_ADVERTISE_GRPC", true),
+            ("HALLEY_TLS_PEER_SERVER_NAME", true),
+            ("HALLEY_TLS_GRPC_KEY", true),
+            ("HALLEY_DEMOS_NODES", true),
+            ("HALLEY_DEMOS", false),
+            ("HALLEY_SHARDS", false),
+            ("HALLEY_DISK_FREE_MIN_BYTES", false),
+        ] {
+            assert_eq!(own.contains(&name), is_own, "{name}");
+        }
     }
 
     #[test]

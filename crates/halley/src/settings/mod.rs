@@ -26,6 +26,7 @@ use halley_log::Role;
 use halley_shard::ShardCount;
 use thiserror::Error;
 
+pub(crate) use environment::of_one_node;
 pub(crate) use flags::Flags;
 use layer::{Layer, Origin};
 pub(crate) use replica::ReplicaSettings;

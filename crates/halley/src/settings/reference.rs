@@ -11,12 +11,15 @@ const HEAD: &str = "\
 
 `halley serve` reads its settings from a TOML file (`--config FILE`, or `HALLEY_CONFIG`), from the environment and from
 flags. A flag wins over the environment, the environment over the file, the file over the default. `halley dev` needs
-none; what the environment says holds for its nodes too, except for names, roles, listeners, members, data directories,
-TLS between nodes, demos and CORS.
+none; what the environment says holds for its nodes too, except for what `dev` decides itself (demos, CORS, the longest
+drain) and what tells one node from another: `HALLEY_NODE_NAME`, `HALLEY_ROLE`, `HALLEY_UPSTREAM`, `HALLEY_DATA_…`,
+`HALLEY_BOOTSTRAP_…`, `HALLEY_LISTEN_…`, `HALLEY_ADVERTISE_…`, `HALLEY_TLS_…` and `HALLEY_DEMOS_NODES` are kept from its
+nodes.
 
 A key of the file that is no setting is an error that names the key, its line and the nearest known key; so is a
 variable whose name begins with `HALLEY_`. The exceptions are `HALLEY_CONFIG`, `HALLEY_SERVER` (the gRPC address that
-the other commands use), and what Kubernetes sets in every pod beside a service called `halley` or `halley-…`
+the other commands use), `HALLEY_CLIENT_TLS_AUTHORITY`, `…_CERTIFICATE`, `…_KEY` and `…_SERVER_NAME` (their TLS, as their
+flags `--tls-authority` and so on), and what Kubernetes sets in every pod beside a service called `halley` or `halley-…`
 (`HALLEY_SERVICE_HOST`, `HALLEY_SERVICE_PORT…`, `HALLEY_PORT=tcp://…`, `HALLEY_PORT_8080_TCP…`).
 
 This page is made from the table that the program itself uses (`crates/halley/src/settings/table.rs`).
@@ -90,6 +93,11 @@ A peer or grpc listener beyond loopback is refused without TLS unless `insecure`
 may publish and read everything, and through the peer listener take part in the cluster. TLS between nodes is mutual:
 every node shows its certificate, and refuses whoever has none of `tls.peer.authority`. An edge needs `tls.peer` too, as a
 client. Files are read at the start.
+
+The commands that talk to a grpc listener with TLS (`publish`, `cluster status`, `check round-trip`, …) need
+`--tls-authority FILE`, the authorities that sign its certificate; with `tls.grpc.client_authority` also
+`--tls-certificate FILE` and `--tls-key FILE`; and `--tls-server-name NAME` where the certificate does not carry the host of
+`--server`.
 ";
 
 fn reference() -> String {

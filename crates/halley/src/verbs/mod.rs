@@ -8,6 +8,7 @@ pub(crate) mod publish;
 pub(crate) mod subscribe;
 
 mod form;
+mod tls;
 
 use std::time::Duration;
 
@@ -19,10 +20,11 @@ use crate::{cli::Server, exit::Failure};
 /// How long a command tries before it says that nobody answers.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A client of the nodes named on the command line.
+/// A client of the nodes named on the command line, through TLS where files of it are named too.
 fn connect(server: &Server, patience: Duration) -> Result<Client, Failure> {
     let config = ClientConfig {
         deadline: patience,
+        tls: tls::read(&server.tls)?,
         ..ClientConfig::default()
     };
     Client::with_config(server.server.clone(), config, Env::system())
@@ -35,13 +37,20 @@ fn failed(server: &Server, error: ClientError) -> Failure {
         ClientError::Refused { code, detail, .. } => Failure::Refused { code, detail },
         ClientError::Unreachable { detail } => Failure::Unreachable(format!(
             "{} cannot be reached: {detail}. Is a node running there? --server or HALLEY_SERVER names \
-             another gRPC address",
-            server.server.join(", ")
+             another gRPC address{}",
+            server.server.join(", "),
+            match server.tls.authority {
+                Some(_) => "",
+                None => ", --tls-authority whom to believe where the listener has TLS",
+            }
         )),
         ClientError::NoAnswer { detail } => Failure::Unreachable(format!(
             "{} did not answer, and may have done what it was asked: {detail}",
             server.server.join(", ")
         )),
-        ClientError::Endpoint { .. } => Failure::Usage(format!("--server: {error}")),
+        ClientError::Endpoint { .. } => {
+            let tls = tls::named(&server.tls);
+            Failure::Usage(format!("--server{tls}: {error}"))
+        }
     }
 }
