@@ -8,6 +8,8 @@ pub(crate) const READ_BYTES: usize = 1024 * 1024;
 pub(crate) const APPEND_ENTRIES_MAX: u64 = 256;
 /// Publishes packed into one entry, unless one command alone has more.
 pub(crate) const PACK_PUBLISHES_MAX: usize = 512;
+/// Publishes that wait for which another entry is proposed beside one in flight.
+pub(crate) const PACK_PUBLISHES_WORTH: usize = 64;
 /// Bytes packed into one entry, unless one command alone is larger.
 pub(crate) const PACK_BYTES_MAX: usize = 256 * 1024;
 /// Entries of one shard proposed and not yet answered.
@@ -37,6 +39,7 @@ pub(crate) const SNAPSHOT_WITHIN: Duration = Duration::from_secs(600);
 /// How long a follower may leave an append unanswered before the stream is given up.
 pub(crate) const APPEND_ANSWER_MAX: Duration = Duration::from_secs(3);
 
+const _: () = assert!(PACK_PUBLISHES_WORTH <= PACK_PUBLISHES_MAX);
 const _: () = assert!(PACK_BYTES_MAX < READ_BYTES);
 const _: () = assert!(PROPOSALS_BYTES_MAX > (PACK_BYTES_MAX * IN_FLIGHT_MAX) as u64);
 /// How long one question to a leader may take.

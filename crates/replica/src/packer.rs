@@ -1,5 +1,6 @@
-//! Turns the publishes that wait at a shard's leader into entries: few, large ones under load, one at once
-//! when nothing waits.
+//! Turns the publishes that wait at a shard's leader into entries: one at once when none is in flight, and beside
+//! others only one that is worth it. So entries pace themselves: what comes while one is on its way to the disks goes
+//! together with the next, without waiting for any time.
 //!
 //! Invariant: commands are proposed in the order in which they were taken; what waits and is in flight is
 //! within its byte budget; every command taken is answered.
@@ -52,9 +53,22 @@ pub(crate) struct Packer {
 #[derive(Default)]
 struct Queue {
     waiting: VecDeque<Waiting>,
+    /// Publishes that wait.
+    publishes: usize,
+    /// Entries in flight.
+    flying: usize,
     /// Of what waits and what is in flight.
     bytes: u64,
     closed: bool,
+}
+
+impl Queue {
+    /// Whether another entry should be proposed now.
+    fn is_worth_an_entry(&self) -> bool {
+        self.flying == 0
+            || (self.flying < limits::IN_FLIGHT_MAX
+                && self.publishes >= limits::PACK_PUBLISHES_WORTH)
+    }
 }
 
 struct Waiting {
@@ -127,9 +141,13 @@ impl Packer {
             });
         }
         queue.bytes = bytes;
+        queue.publishes += publishes;
         queue.waiting.push_back(waiting);
+        let worth = queue.is_worth_an_entry();
         drop(queue);
-        self.filled.notify_one();
+        if worth {
+            self.filled.notify_one();
+        }
         Ok(outcome)
     }
 
@@ -137,6 +155,7 @@ impl Packer {
     pub(crate) fn close(&self) {
         let mut queue = self.queue();
         queue.closed = true;
+        queue.publishes = 0;
         let waiting: Vec<_> = queue.waiting.drain(..).collect();
         drop(queue);
         for waiting in waiting {
@@ -144,19 +163,26 @@ impl Packer {
         }
     }
 
-    /// The next commands that fit one entry, at least one; empty when nothing waits.
-    fn take(&self) -> Vec<Waiting> {
+    /// The next commands that fit one entry beside `flying` others; empty when no other one should be proposed.
+    fn take(&self, flying: usize) -> Vec<Waiting> {
         let mut queue = self.queue();
+        queue.flying = flying;
+        if !queue.is_worth_an_entry() {
+            return Vec::new();
+        }
         let (mut publishes, mut bytes, mut count) = (0, 0, 0);
         for waiting in &queue.waiting {
-            publishes += waiting.publishes;
-            bytes += waiting.command.len();
-            let fits = publishes <= limits::PACK_PUBLISHES_MAX && bytes <= limits::PACK_BYTES_MAX;
+            let more = (publishes + waiting.publishes, bytes + waiting.command.len());
+            let fits = more.0 <= limits::PACK_PUBLISHES_MAX && more.1 <= limits::PACK_BYTES_MAX;
             if count > 0 && !fits {
                 break;
             }
+            (publishes, bytes) = more;
             count += 1;
         }
+        queue.publishes -= publishes;
+        // Whoever pushes meanwhile need not wake the one who proposes these.
+        queue.flying += usize::from(count > 0);
         queue.waiting.drain(..count).collect()
     }
 
@@ -173,11 +199,7 @@ impl Packer {
     ) {
         let mut flying: FuturesOrdered<BoxFuture<'static, ()>> = FuturesOrdered::new();
         loop {
-            let packed = if flying.len() < limits::IN_FLIGHT_MAX {
-                self.take()
-            } else {
-                Vec::new()
-            };
+            let packed = self.take(flying.len());
             if !packed.is_empty() {
                 let mut proposing =
                     std::pin::pin!(self.propose(packed, group.as_ref(), stamping.as_ref()));
@@ -192,11 +214,10 @@ impl Packer {
                 flying.extend(answering);
                 continue;
             }
-            let room = flying.len() < limits::IN_FLIGHT_MAX;
             tokio::select! {
                 biased;
                 Some(()) = flying.next(), if !flying.is_empty() => {}
-                () = self.filled.notified(), if room => {}
+                () = self.filled.notified() => {}
             }
         }
     }
@@ -252,5 +273,33 @@ fn answer_all(packed: Vec<Waiting>, answer: Result<Answer, Unanswered>) {
         Err(unanswered) => packed
             .into_iter()
             .for_each(|one| one.end(Outcome::Unanswered(unanswered))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_ones_go_together_and_many_do_not_wait() {
+        let packer = Packer::new();
+        let push = |count: usize| {
+            for _ in 0..count {
+                let _outcome = packer.push(codec::encode_command(&Command::Tick));
+            }
+        };
+        push(1);
+        assert_eq!(packer.take(0).len(), 1, "at once where none is in flight");
+        push(limits::PACK_PUBLISHES_WORTH - 1);
+        assert!(packer.take(1).is_empty(), "what is in flight is waited for");
+        push(1);
+        let worth = limits::PACK_PUBLISHES_WORTH;
+        assert_eq!(packer.take(1).len(), worth, "unless many wait");
+        push(limits::PACK_PUBLISHES_MAX + 3);
+        assert!(packer.take(limits::IN_FLIGHT_MAX).is_empty());
+        assert_eq!(packer.take(1).len(), limits::PACK_PUBLISHES_MAX);
+        assert!(packer.take(1).is_empty());
+        assert_eq!(packer.take(0).len(), 3);
+        assert!(packer.take(0).is_empty());
     }
 }
