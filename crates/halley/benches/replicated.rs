@@ -3,7 +3,7 @@
 //! Starts `halley dev` of three replicas anew for every table and publishes over gRPC: nothing is acknowledged before a
 //! majority has it on its disk. Three nodes, their disk and all publishers share this one machine. Where they store is
 //! `HALLEY_BENCH_DIR`, else the system's temporary directory, which must not be in memory; `HALLEY_BENCH_SECONDS` is
-//! how long a row takes (4). A table alone: its name as an argument, `throughput`, `shards`, `latency`, `failover`,
+//! how long a row takes (4). A table alone: its name as an argument, `throughput`, `shards`, `ways`, `latency`, `failover`,
 //! `recovery` or `idle`.
 #![allow(
     clippy::disallowed_methods,
@@ -21,6 +21,8 @@ mod floor;
 mod load;
 #[path = "replicated/quiet.rs"]
 mod quiet;
+#[path = "replicated/ways.rs"]
+mod ways;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -33,6 +35,7 @@ type Table = fn(&Bench);
 const TABLES: &[(&str, Table)] = &[
     ("throughput", throughput),
     ("shards", shards),
+    ("ways", ways::run),
     ("latency", latency),
     ("failover", faults::run),
     ("recovery", quiet::recovery),

@@ -236,6 +236,8 @@ impl<R: Runtime> Node<R> {
         self.spawn("founding", Arc::clone(&self).found());
         self.spawn("announcement", Arc::clone(&self).announce_again());
         let formed = meta.machine.when(Meta::cluster).await;
+        // A restarted node answers as soon as it hears a leader, not when it has found it by greetings.
+        self.note_addresses();
         let cluster = Cluster {
             id: formed.0,
             shards: formed.1,
