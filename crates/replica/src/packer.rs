@@ -55,6 +55,8 @@ struct Queue {
     waiting: VecDeque<Waiting>,
     /// Publishes that wait.
     publishes: usize,
+    /// Bytes of the commands that wait.
+    packable: usize,
     /// Entries in flight.
     flying: usize,
     /// Of what waits and what is in flight.
@@ -65,9 +67,9 @@ struct Queue {
 impl Queue {
     /// Whether another entry should be proposed now.
     fn is_worth_an_entry(&self) -> bool {
-        self.flying == 0
-            || (self.flying < limits::IN_FLIGHT_MAX
-                && self.publishes >= limits::PACK_PUBLISHES_WORTH)
+        let many = self.publishes >= limits::PACK_PUBLISHES_WORTH;
+        let large = self.packable >= limits::PACK_BYTES_MAX;
+        self.flying == 0 || (self.flying < limits::IN_FLIGHT_MAX && (many || large))
     }
 }
 
@@ -142,6 +144,7 @@ impl Packer {
         }
         queue.bytes = bytes;
         queue.publishes += publishes;
+        queue.packable += waiting.command.len();
         queue.waiting.push_back(waiting);
         let worth = queue.is_worth_an_entry();
         drop(queue);
@@ -155,7 +158,7 @@ impl Packer {
     pub(crate) fn close(&self) {
         let mut queue = self.queue();
         queue.closed = true;
-        queue.publishes = 0;
+        (queue.publishes, queue.packable) = (0, 0);
         let waiting: Vec<_> = queue.waiting.drain(..).collect();
         drop(queue);
         for waiting in waiting {
@@ -181,6 +184,7 @@ impl Packer {
             count += 1;
         }
         queue.publishes -= publishes;
+        queue.packable -= bytes;
         // Whoever pushes meanwhile need not wake the one who proposes these.
         queue.flying += usize::from(count > 0);
         queue.waiting.drain(..count).collect()
@@ -278,6 +282,8 @@ fn answer_all(packed: Vec<Waiting>, answer: Result<Answer, Unanswered>) {
 
 #[cfg(test)]
 mod tests {
+    use halley_shard::{ChannelName, Content, Origin, ProducerId, Publication, Stamp};
+
     use super::*;
 
     #[test]
@@ -301,5 +307,34 @@ mod tests {
         assert!(packer.take(1).is_empty());
         assert_eq!(packer.take(0).len(), 3);
         assert!(packer.take(0).is_empty());
+    }
+
+    #[test]
+    fn large_ones_do_not_wait_for_others() {
+        let packer = Packer::new();
+        let stamp = Stamp {
+            producer: ProducerId([1; 16]),
+            sequence: 1,
+            previous: None,
+            origin: Origin::Client { submission: 1 },
+        };
+        let publication = Publication {
+            channel: ChannelName::parse("/a").expect("a name"),
+            content: Content {
+                content_type: "text/plain".into(),
+                data: vec![b'x'; limits::PACK_BYTES_MAX / 4].into(),
+                ..Content::default()
+            },
+            key: None,
+        };
+        let command = codec::encode_command(&Command::Publish {
+            stamp,
+            publications: vec![publication],
+        });
+        let push = || drop(packer.push(command.clone()));
+        (0..3).for_each(|_| push());
+        assert!(packer.take(1).is_empty());
+        push();
+        assert_eq!(packer.take(1).len(), 3, "as many as fit one entry");
     }
 }

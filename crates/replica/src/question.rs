@@ -65,7 +65,7 @@ pub(crate) enum Ask {
     /// How far is each node in the group, as its leader knows?
     #[prost(message, tag = "26")]
     Progress(()),
-    /// May you vote, and so lead?
+    /// Do you take leaderships over? Not who may not vote, has no room on its disk, or goes down.
     #[prost(message, tag = "27")]
     Votes(()),
 }

@@ -134,7 +134,9 @@ impl<R: Runtime> Node<R> {
             {
                 Say::Refused("this node may not vote yet".into())
             }
-            Ask::Votes(()) => self.may_be_given(),
+            Ask::Votes(()) => self
+                .takes_leaderships()
+                .map_or_else(Say::Refused, Say::Done),
             ask => {
                 let Some(found) = self.group(group) else {
                     return Say::Refused("no such group here yet".into());
@@ -196,14 +198,15 @@ impl<R: Runtime> Node<R> {
     }
 
     /// Whether this node takes leaderships over: not while it hands its own over, or its disk is full.
-    pub(super) fn may_be_given(&self) -> Say {
+    ///
+    /// # Errors
+    /// Why it does not, for people.
+    pub(super) fn takes_leaderships(&self) -> Result<(), String> {
         if self.handing_over.load(Ordering::Acquire) {
-            return Say::Refused("this node is going down".into());
+            return Err("this node is going down".into());
         }
-        match self.proposals_may_go_on() {
-            Ok(()) => Say::Done(()),
-            Err(error) => Say::Refused(error.to_string()),
-        }
+        self.proposals_may_go_on()
+            .map_err(|error| error.to_string())
     }
 
     /// What this node knows of a node that was started again; its own start is remembered.

@@ -355,7 +355,7 @@ impl<R: Runtime> Node<R> {
     async fn may_lead(&self, node: NodeId) -> bool {
         if node == self.me() {
             let votes = self.voting.load(Ordering::Acquire);
-            return votes && matches!(self.may_be_given(), Say::Done(()));
+            return votes && self.takes_leaderships().is_ok();
         }
         let asked = self
             .asker
