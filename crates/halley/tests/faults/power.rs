@@ -7,16 +7,15 @@
     reason = "a failed test shows what its processes said"
 )]
 
+#[allow(dead_code, reason = "a cluster's power is only ever lost")]
+#[path = "../../../store/tests/power/cutter.rs"]
+mod cutter;
 #[path = "../../../store/tests/power/rig.rs"]
 mod rig;
 
-use std::{
-    fs,
-    io::{self, BufRead as _, BufReader, Write as _},
-    path::Path,
-    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
-};
+use std::fs;
 
+use cutter::{Cutter, Shutdown};
 use rig::Rig;
 use rustix::process::Signal;
 use tokio::time::Instant;
@@ -31,79 +30,13 @@ use crate::{
     },
 };
 
-/// `FS_IOC_SHUTDOWN` without flushing the journal needs an ioctl, which safe Rust does not offer.
-const PERL: &str = r#"$| = 1; open(my $m, "<", $ARGV[0]) or die "$!\n"; print "armed\n"; defined(<STDIN>) or exit;
-my $how = pack("L", 2); ioctl($m, 0x8004587d, $how) or die "$!\n"; print "cut\n";"#;
-const PYTHON: &str = "
-import fcntl, os, struct, sys
-m = os.open(sys.argv[1], os.O_RDONLY); print('armed', flush=True); sys.stdin.readline() or sys.exit()
-fcntl.ioctl(m, 0x8004587d, struct.pack('I', 2)); print('cut', flush=True)";
-
-/// A process that cuts a file system's power when told to.
-#[derive(Debug)]
-struct Cutter {
-    child: Child,
-    input: ChildStdin,
-    output: BufReader<ChildStdout>,
-}
-
-impl Cutter {
-    fn arm(mount: &Path) -> Result<Self, String> {
-        let perl = Self::start("perl", ["-e", PERL], mount);
-        perl.or_else(|perl| {
-            let python = Self::start("python3", ["-c", PYTHON], mount);
-            python.map_err(|python| format!("{perl}; {python}"))
-        })
-    }
-
-    fn start(program: &str, script: [&str; 2], mount: &Path) -> Result<Self, String> {
-        let told = |error: io::Error| format!("{program}: {error}");
-        let mut command = Command::new(program);
-        command.args(script).arg(mount);
-        let command = command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().map_err(told)?;
-        let input = child.stdin.take().expect("it is piped");
-        let output = BufReader::new(child.stdout.take().expect("it is piped"));
-        let mut armed = Self {
-            child,
-            input,
-            output,
-        };
-        armed.wait_for("armed").map_err(told)?;
-        Ok(armed)
-    }
-
-    fn wait_for(&mut self, word: &str) -> io::Result<()> {
-        let mut line = String::new();
-        self.output.read_line(&mut line)?;
-        if line.trim() != word {
-            return Err(io::Error::other(format!("it said {line:?}, not {word:?}")));
-        }
-        Ok(())
-    }
-
-    fn cut(mut self) -> Result<(), String> {
-        let told = |error: io::Error| format!("FS_IOC_SHUTDOWN: {error}");
-        self.input.write_all(b"cut\n").map_err(told)?;
-        self.wait_for("cut").map_err(told)?;
-        self.child.wait().map(drop).map_err(told)
-    }
-}
-
-impl Drop for Cutter {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
 /// Whether this machine can do all of it.
 ///
 /// # Errors
 /// What it lacks.
 pub(crate) fn probe() -> Result<(), String> {
     let mut rig = Rig::new("faults-probe")?;
-    Cutter::arm(rig.mount())?.cut()?;
+    Cutter::arm(rig.mount(), Shutdown::Lose)?.cut()?;
     rig.remount()
 }
 
@@ -239,7 +172,7 @@ impl Powered {
 
     /// Cuts the power of all replicas at once; gives when that was over. Their file systems are up again.
     pub(crate) async fn cut(&mut self) -> Instant {
-        let arm = |rig: &Rig| Cutter::arm(rig.mount()).expect("the probe worked");
+        let arm = |rig: &Rig| Cutter::arm(rig.mount(), Shutdown::Lose).expect("the probe worked");
         let cutters: Vec<Cutter> = self.rigs.iter().map(arm).collect();
         for replica in &self.replicas {
             replica.process.signal(Signal::STOP);
@@ -266,7 +199,7 @@ impl Powered {
     /// over what its disk has.
     pub(crate) async fn fail_disk(&mut self, index: usize) -> Option<i32> {
         let (rig, replica) = (&mut self.rigs[index], &mut self.replicas[index]);
-        let cutter = Cutter::arm(rig.mount()).expect("the probe worked");
+        let cutter = Cutter::arm(rig.mount(), Shutdown::Lose).expect("the probe worked");
         cutter.cut().expect("the probe worked");
         let ended = until("the end of the node", async || replica.process.ended()).await;
         self.past.push_str(&replica.process.said());

@@ -8,6 +8,7 @@
 //!
 //! Invariant: an honest log loses nothing, one that does not sync loses something (else this proves nothing).
 
+mod cutter;
 mod judge;
 mod load;
 mod machine;
@@ -20,9 +21,10 @@ use std::{fmt::Arguments, io::Write as _, path::PathBuf, process::ExitCode, time
 use halley_env::{Clock, SystemClock};
 
 use crate::{
+    cutter::{Cutter, Shutdown},
     judge::Verdict,
     load::{LOAD, Load},
-    machine::{Cutter, Loader, Shutdown},
+    machine::Loader,
     promises::Promises,
     rig::Rig,
     value::Random,
